@@ -1,0 +1,47 @@
+// Package rootfs is the virtual root file system of an image: paths, modes, owners, links and where content comes from.
+// It knows nothing of disks; a Node is what becomes an entry of a layer.
+package rootfs
+
+import (
+	"io"
+
+	"slim/internal/rpm"
+)
+
+// Node is one path of a Tree.
+type Node struct {
+	Path   string // absolute and clean; the root is "/"
+	Mode   uint32 // type and permissions as in stat(2); see rpm.ModeType
+	User   string // owner by name, as the package says; "" when only UID is known
+	Group  string
+	UID    uint32
+	GID    uint32
+	MTime  int64  // seconds since 1970
+	Size   int64  // of a regular file's content
+	Link   string // target of a symbolic link
+	HardTo string // of a regular file: path of the member of its hard link set that carries the content; "" when it carries its own
+	Major  uint32 // of a device
+	Minor  uint32
+	Caps   []byte // value of the security.capability attribute, nil without one
+
+	// Package is the index, in install order, of the package whose payload carries the content, and File the file's
+	// index in that package's header. Package is -1 for what slim or the recipe made; Open gives its content then.
+	Package int
+	File    int
+	Open    func() (io.ReadCloser, error)
+
+	// Owners are the indexes of all packages that own the path, in install order; empty for what no package owns.
+	Owners []int
+}
+
+// IsDir reports whether n is a directory.
+func (n *Node) IsDir() bool { return n.Mode&rpm.ModeType == rpm.ModeDir }
+
+// IsRegular reports whether n is a regular file.
+func (n *Node) IsRegular() bool { return n.Mode&rpm.ModeType == rpm.ModeRegular }
+
+// IsSymlink reports whether n is a symbolic link.
+func (n *Node) IsSymlink() bool { return n.Mode&rpm.ModeType == rpm.ModeSymlink }
+
+// Perm are the permission bits, setuid, setgid and sticky included.
+func (n *Node) Perm() uint32 { return n.Mode & 0o7777 }
