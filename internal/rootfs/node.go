@@ -30,8 +30,16 @@ type Node struct {
 	File    int
 	Open    func() (io.ReadCloser, error)
 
-	// Owners are the indexes of all packages that own the path, in install order; empty for what no package owns.
-	Owners []int
+	// Owners are all files of packages that own the path, in install order, ghosts included; empty for what no package owns.
+	Owners []Owner
+
+	implied bool // a directory that is there for what is in it alone
+}
+
+// Owner is one package's claim to a path.
+type Owner struct {
+	Package int // index in install order
+	File    int // index in the package's header
 }
 
 // IsDir reports whether n is a directory.
