@@ -46,4 +46,57 @@ const (
 	TagLongFileSizes Tag = 5008
 	TagFileCaps      Tag = 5010
 	TagFileDigestAlg Tag = 5011
+
+	TagProvideName       Tag = rpmutils.PROVIDENAME
+	TagProvideFlags      Tag = rpmutils.PROVIDEFLAGS
+	TagProvideVersion    Tag = rpmutils.PROVIDEVERSION
+	TagRequireName       Tag = rpmutils.REQUIRENAME
+	TagRequireFlags      Tag = rpmutils.REQUIREFLAGS
+	TagRequireVersion    Tag = rpmutils.REQUIREVERSION
+	TagConflictName      Tag = rpmutils.CONFLICTNAME
+	TagConflictFlags     Tag = rpmutils.CONFLICTFLAGS
+	TagConflictVersion   Tag = rpmutils.CONFLICTVERSION
+	TagObsoleteName      Tag = rpmutils.OBSOLETENAME
+	TagObsoleteFlags     Tag = rpmutils.OBSOLETEFLAGS
+	TagObsoleteVersion   Tag = rpmutils.OBSOLETEVERSION
+	TagRecommendName     Tag = 5046
+	TagRecommendVersion  Tag = 5047
+	TagRecommendFlags    Tag = 5048
+	TagSuggestName       Tag = 5049
+	TagSuggestVersion    Tag = 5050
+	TagSuggestFlags      Tag = 5051
+	TagSupplementName    Tag = 5052
+	TagSupplementVersion Tag = 5053
+	TagSupplementFlags   Tag = 5054
+	TagEnhanceName       Tag = 5055
+	TagEnhanceVersion    Tag = 5056
+	TagEnhanceFlags      Tag = 5057
+
+	TagPayloadFormat     Tag = rpmutils.PAYLOADFORMAT
+	TagPayloadCompressor Tag = rpmutils.PAYLOADCOMPRESSOR
+	TagPayloadFlags      Tag = 1126
+	TagPayloadSHA256     Tag = 5092 // hex; PAYLOADDIGEST before rpm 6
+	TagPayloadDigestAlgo Tag = 5093 // of 5092, an OpenPGP number; obsolete in rpm 6
+	TagPayloadSHA256Alt  Tag = 5097 // of the payload before compression, as are the other Alts
+	TagModularityLabel   Tag = 5096
+	TagPayloadSize       Tag = 5112
+	TagPayloadSizeAlt    Tag = 5113
+	TagRPMFormat         Tag = 5114
+	TagPayloadSHA512     Tag = 5121
+	TagPayloadSHA3       Tag = 5123
+
+	// In signature headers, and under the same numbers in the headers of an rpmdb.
+	TagDSAHeader    Tag = 267 // an OpenPGP signature of the header
+	TagRSAHeader    Tag = 268 // the same; EdDSA and ECDSA too
+	TagSHA1Header   Tag = 269
+	TagSHA256Header Tag = 273
+	TagOpenPGP      Tag = 278 // base64, any number of OpenPGP signatures of the header
+	TagSHA3Header   Tag = 279
+
+	// In signature headers alone.
+	TagSigLongSize Tag = 270
+	TagSigSize     Tag = 1000 // of header and payload
+	TagSigPGP      Tag = 1002 // an OpenPGP signature of header and payload; 259 in an rpmdb
+	TagSigMD5      Tag = 1004 // of header and payload
+	TagSigGPG      Tag = 1005 // as 1002; 262 in an rpmdb
 )
