@@ -1,0 +1,119 @@
+package rpmdb
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// The directories that hold databases.
+const (
+	dirVar      = "/var/lib/rpm"
+	dirSysimage = "/usr/lib/sysimage/rpm"
+)
+
+// Location is where a distribution keeps its database, and in which format.
+type Location struct {
+	Dir    string // an absolute path
+	Format Format
+	// Link is the path of a symbolic link to Dir that is to be there too, so that whoever looks for the other directory
+	// finds the same database, and LinkTarget is its target. Both are "" when there is none.
+	Link, LinkTarget string
+}
+
+// Path is the path of the file that holds the headers.
+func (l Location) Path() string { return l.Dir + "/" + l.Format.FileName() }
+
+// Locate says where the database goes. ownedDirs tells of a path whether one of the packages owns it, as a directory or
+// as a symbolic link; osReleaseID and versionID are ID and VERSION_ID of os-release, "" when there is none.
+//
+// The packages decide first: a database goes into the one of /usr/lib/sysimage/rpm and /var/lib/rpm that they own as
+// a directory and, when they own both or neither, where the distribution is known to have it (Fedora from 36, Enterprise
+// Linux from 10 and SUSE: /usr/lib/sysimage/rpm, all others /var/lib/rpm). The format is known from the distribution
+// alone; those that are not named here use sqlite.
+func Locate(ownedDirs func(path string) (isDir, isSymlink bool), osReleaseID, versionID string) Location {
+	d := distribution(osReleaseID, versionID)
+	sysimage, sysimageLink := ownedDirs(dirSysimage)
+	varLib, varLibLink := ownedDirs(dirVar)
+	l := Location{Dir: dirVar, Format: d.format}
+	switch {
+	case sysimage != varLib:
+		if sysimage {
+			l.Dir = dirSysimage
+		}
+	case varLibLink != sysimageLink:
+		if varLibLink {
+			l.Dir = dirSysimage
+		}
+	case d.sysimage:
+		l.Dir = dirSysimage
+	}
+	if l.Dir == dirSysimage && !varLib {
+		l.Link, l.LinkTarget = dirVar, "../../usr/lib/sysimage/rpm"
+	}
+	return l
+}
+
+// habits are a distribution's, of one release.
+type habits struct {
+	format   Format
+	sysimage bool
+}
+
+// distribution knows the habits of the distributions whose names os-release gives.
+func distribution(id, versionID string) habits {
+	text, _, _ := strings.Cut(versionID, ".")
+	major, err := strconv.Atoi(text)
+	if err != nil {
+		major = 1 << 30 // a rolling release, as new as can be
+	}
+	switch id {
+	case "rhel", "centos", "almalinux", "rocky", "ol", "eurolinux", "miraclelinux", "scientific", "virtuozzo", "cloudlinux":
+		return habits{bdbBefore(9, major), major >= 10}
+	case "fedora":
+		return habits{bdbBefore(33, major), major >= 36}
+	case "amzn":
+		return habits{bdbBefore(3, major), false} // 1 (2018.03 is its VERSION_ID), 2, then 2023
+	case "mariner", "azurelinux":
+		return habits{bdbBefore(2, major), false}
+	case "photon":
+		return habits{bdbBefore(4, major), false}
+	case "openEuler":
+		return habits{bdbBefore(22, major), false}
+	}
+	if strings.HasPrefix(id, "opensuse") || id == "suse" || strings.HasPrefix(id, "sle") {
+		if major < 15 {
+			return habits{BDB, false}
+		}
+		return habits{NDB, true}
+	}
+	return habits{}
+}
+
+func bdbBefore(first, major int) Format {
+	if major < first {
+		return BDB
+	}
+	return SQLite
+}
+
+// Write writes a database of any format. create is called for each of its files, one after another, with the file's name
+// in the database's directory; the files are the caller's to close.
+func Write(format Format, create func(name string) (io.Writer, error), packages []Package, tid uint32) error {
+	w, err := create(format.FileName())
+	if err != nil {
+		return fmt.Errorf("creating %s: %w", format.FileName(), err)
+	}
+	switch format {
+	case NDB:
+		index, err := create(ndbIndexName)
+		if err != nil {
+			return fmt.Errorf("creating %s: %w", ndbIndexName, err)
+		}
+		return WriteNDB(w, index, packages, tid)
+	case BDB:
+		return WriteBDB(w, packages, tid)
+	}
+	return WriteSQLite(w, packages, tid)
+}
