@@ -17,8 +17,8 @@ func (l *loader) decode(tree *node, file recipeFile, f *faults) *Recipe {
 		Repository:   l.repository(tree.get("repository"), f),
 		Platforms:    decodePlatforms(tree.get("platforms")),
 		Packages:     decodeRequests(tree.get("packages")),
-		Exclude:      texts(tree.get("exclude")),
-		Prefer:       texts(tree.get("prefer")),
+		Exclude:      distinct(texts(tree.get("exclude"))),
+		Prefer:       distinct(texts(tree.get("prefer"))),
 		Dependencies: Dependencies(orText(tree.get("dependencies"), string(DependenciesFull))),
 		Scriptlets:   decodeScriptlets(tree.get("scriptlets")),
 		Strip:        decodeStrip(tree.get("strip")),
@@ -140,14 +140,12 @@ func decodeScriptlets(n *node) map[string]ScriptletRule {
 }
 
 func decodeStrip(n *node) Strip {
-	if n.is(kindBoolean) && !isTrue(n.text) {
-		return Strip{AllLocales: true}
-	}
+	n = asStrip(n)
 	s := Strip{
 		Docs:       n.get("docs").bool(true),
 		AllLocales: n.get("locales").is(kindString),
-		Paths:      texts(n.get("paths")),
-		Keep:       texts(n.get("keep")),
+		Paths:      distinct(texts(n.get("paths"))),
+		Keep:       distinct(texts(n.get("keep"))),
 	}
 	if !s.AllLocales {
 		s.Locales = texts(n.get("locales"))

@@ -61,10 +61,14 @@ func (f *faults) err() error {
 	if len(f.list) == 0 {
 		return nil
 	}
+	f.sort()
+	return &RecipeError{Faults: f.list}
+}
+
+func (f *faults) sort() {
 	slices.SortStableFunc(f.list, func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-	return &RecipeError{Faults: f.list}
 }
 
 // nearest returns the word of known that s may have been meant as, or "".

@@ -45,7 +45,7 @@ func foldValue(parent, child *node, s *shape) *node {
 	case foldAppend:
 		return &node{kind: kindList, place: child.place, items: slices.Concat(parent.list(), child.list())}
 	case foldMerge:
-		parent, child = asMapping(parent), asMapping(child)
+		parent, child = asMapping(asStrip(parent)), asMapping(child)
 		if parent.is(kindMapping) && child.is(kindMapping) {
 			return foldMapping(parent, child, s)
 		}
@@ -78,6 +78,21 @@ func asMapping(n *node) *node {
 			out.entries[at] = e
 		} else {
 			out.entries = append(out.entries, e)
+		}
+	}
+	return out
+}
+
+// asStrip turns the boolean that stands for a strip mapping into that mapping.
+func asStrip(n *node) *node {
+	if !n.is(kindBoolean) {
+		return n
+	}
+	out := &node{kind: kindMapping, place: n.place}
+	if !isTrue(n.text) {
+		out.entries = []entry{
+			{"docs", n.place, &node{kind: kindBoolean, text: "false", place: n.place}},
+			{"locales", n.place, &node{kind: kindString, text: "all", place: n.place}},
 		}
 	}
 	return out

@@ -2,6 +2,7 @@ package builder
 
 import (
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -20,6 +21,8 @@ const (
 	patternFilled    = `[^\s]`
 )
 
+const maxName = 128 // of an image
+
 const maxID = 4294967294 // the last one means "no change" to chown(2)
 
 // recipeShape is the table of everything that a recipe may say.
@@ -30,7 +33,7 @@ func recipeShape() *shape {
 		keys: []key{
 			{name: "name", shape: &shape{doc: "Name of the image. Default: the base name of the file. Not taken over from a parent.",
 				kinds: kindString, fold: foldOwn, pattern: patternComponent,
-				wanted: "a name of lower-case letters and digits, with single . _ or - between them", hint: "the registry and the path belong into push"}},
+				wanted: "a name of lower-case letters and digits, with single . _ or - between them", hint: "the registry and the path belong into push", check: checkName}},
 			{name: "extends", shape: &shape{doc: "One parent recipe: a path beside this file, or builtin:DIR/NAME.",
 				kinds: kindString, fold: foldOwn, pattern: patternFilled, wanted: "a recipe", hint: "a recipe extends one parent"}},
 			{name: "repository", shape: repositoryShape()},
@@ -254,6 +257,13 @@ func address(doc string) *shape {
 }
 
 // The functions below check what a pattern cannot say. They return what is wrong, or "".
+
+func checkName(text string) string {
+	if len(text) > maxName {
+		return "longer than " + strconv.Itoa(maxName) + " characters"
+	}
+	return ""
+}
 
 func checkPath(text string) string {
 	switch {

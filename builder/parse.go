@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // builtinPrefix marks what is among the built-in recipes, in extends and in Repository.GPGKeys.
@@ -49,15 +47,12 @@ func ReadRecipe(path string, opts RecipeOptions) (*Recipe, error) {
 	}
 	var parents []*Recipe
 	var folded *node
-	for i, file := range slices.Backward(chain) {
+	for _, file := range slices.Backward(chain) {
 		var f faults
 		folded = l.fold(folded, file.tree, &f)
 		r := l.decode(folded, file, &f)
 		if err := f.err(); err != nil {
 			return nil, err
-		}
-		if i == 0 {
-			r.File = path
 		}
 		r.Parents = parents
 		parents = append([]*Recipe{r}, parents...)
@@ -99,9 +94,9 @@ func (l *loader) chain(path string) ([]recipeFile, error) {
 			f.add(from.place, "", "extends: a loop: %s", loop(chain, file))
 			return nil, &RecipeError{Faults: append(f.list, all...)}
 		}
-		if err := f.err(); err != nil {
-			all = append(f.list, all...)
-		}
+		f.sort()
+		f.list = slices.DeleteFunc(f.list, func(fault Fault) bool { return slices.Contains(all, fault) })
+		all = append(f.list, all...)
 		chain = append(chain, file)
 		from = file.tree.get("extends")
 		if !from.is(kindString) || from.text == "" {
@@ -362,11 +357,7 @@ func (l *loader) checkRepository(repo *node, f *faults) {
 func defaultName(src *source) (string, error) {
 	base := path.Base(filepath.ToSlash(src.file))
 	base = strings.TrimSuffix(strings.TrimSuffix(base, ".yaml"), ".yml")
-	c := newChecker(nil, nil)
-	if !c.matches(patternComponent, base) {
-		return "", fmt.Errorf("the file's name makes no image name: %q", base)
-	}
-	if _, err := name.NewRepository("example.invalid/" + base); err != nil {
+	if !newChecker(nil, nil).matches(patternComponent, base) || checkName(base) != "" {
 		return "", fmt.Errorf("the file's name makes no image name: %q", base)
 	}
 	return base, nil
