@@ -42,10 +42,10 @@ type Dependency struct {
 func (d Dependency) IsRPMLib() bool { return d.Flags&SenseRPMLib != 0 }
 
 // IsInstallOnly reports whether only scriptlets that run at install time need the dependency, so that rpm forgets it
-// once the package is installed (isTransientReq in lib/rpmdb.c, isInstallPreReq in lib/rpmds.h).
+// once the package is installed (isTransientReq in include/rpm/rpmds.h).
 func (d Dependency) IsInstallOnly() bool {
 	const install = SenseScriptPre | SenseScriptPost | SensePretrans | SensePosttrans | SenseRPMLib | SenseKeyring
-	const erase = SenseScriptPreun | SenseScriptPostun
+	const erase = SenseScriptPreun | SenseScriptPostun | SensePreuntrans | SensePostuntrans
 	return d.Flags&install != 0 && d.Flags&erase == 0 && d.Flags&SenseMeta == 0
 }
 

@@ -34,6 +34,10 @@ const (
 	MaxHeaderEntries = 0xffff
 	MaxHeaderData    = 256<<20 - 1
 	maxEntryCount    = 0x0fffff
+
+	// Of the signature header of a package file.
+	maxSignatureEntries = 32
+	maxSignatureData    = 64 << 20
 	// MaxHeaderSize is the size of the largest header: counts, index and data.
 	MaxHeaderSize = 8 + 16*MaxHeaderEntries + MaxHeaderData
 )
@@ -71,6 +75,11 @@ type Header struct {
 // ReadHeader reads a header with its magic from r, at most MaxHeaderSize bytes and never more than r has: memory grows
 // with what was read, not with what the counts claim. It returns the number of bytes read, magic included.
 func ReadHeader(r io.Reader) (*Header, int64, error) {
+	return readHeader(r, MaxHeaderEntries, MaxHeaderData)
+}
+
+// readHeader is ReadHeader with other limits for the numbers of entries and bytes of data.
+func readHeader(r io.Reader, maxEntries, maxData uint32) (*Header, int64, error) {
 	var intro [16]byte
 	if _, err := io.ReadFull(r, intro[:]); err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrHeader, noEOF(err))
@@ -78,7 +87,7 @@ func ReadHeader(r io.Reader) (*Header, int64, error) {
 	if !bytes.Equal(intro[:8], headerMagic[:]) {
 		return nil, 0, fmt.Errorf("%w: magic is %x, not %x", ErrHeader, intro[:8], headerMagic)
 	}
-	size, err := blobSize(intro[8:])
+	size, err := blobSize(intro[8:], maxEntries, maxData)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -89,7 +98,7 @@ func ReadHeader(r io.Reader) (*Header, int64, error) {
 		return nil, 0, fmt.Errorf("%w: %w", ErrHeader, err)
 	}
 	if n != size-8 {
-		return nil, 0, fmt.Errorf("%w: truncated: %d of %d bytes", ErrHeader, n+8, size)
+		return nil, 0, fmt.Errorf("%w: %d of %d bytes: %w", ErrHeader, n+8, size, io.ErrUnexpectedEOF)
 	}
 	h, err := ParseHeader(b.Bytes())
 	return h, size + 8, err
@@ -102,13 +111,13 @@ func noEOF(err error) error {
 	return err
 }
 
-func blobSize(intro []byte) (int64, error) {
+func blobSize(intro []byte, maxEntries, maxData uint32) (int64, error) {
 	il, dl := binary.BigEndian.Uint32(intro), binary.BigEndian.Uint32(intro[4:])
-	if il < 1 || il > MaxHeaderEntries {
-		return 0, fmt.Errorf("%w: %d entries, not 1 to %d", ErrHeader, il, MaxHeaderEntries)
+	if il < 1 || il > maxEntries {
+		return 0, fmt.Errorf("%w: %d entries, not 1 to %d", ErrHeader, il, maxEntries)
 	}
-	if dl > MaxHeaderData {
-		return 0, fmt.Errorf("%w: %d bytes of data, more than %d", ErrHeader, dl, MaxHeaderData)
+	if dl > maxData {
+		return 0, fmt.Errorf("%w: %d bytes of data, more than %d", ErrHeader, dl, maxData)
 	}
 	return 8 + entrySize*int64(il) + int64(dl), nil
 }
@@ -118,7 +127,7 @@ func ParseHeader(blob []byte) (*Header, error) {
 	if len(blob) < 8 {
 		return nil, fmt.Errorf("%w: %d bytes", ErrHeader, len(blob))
 	}
-	size, err := blobSize(blob)
+	size, err := blobSize(blob, MaxHeaderEntries, MaxHeaderData)
 	if err != nil {
 		return nil, err
 	}
