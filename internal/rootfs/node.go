@@ -53,3 +53,6 @@ func (n *Node) IsSymlink() bool { return n.Mode&rpm.ModeType == rpm.ModeSymlink 
 
 // Perm are the permission bits, setuid, setgid and sticky included.
 func (n *Node) Perm() uint32 { return n.Mode & 0o7777 }
+
+// IsImplied reports whether n is a directory that nobody made for its own sake: it is there for what is in it.
+func (n *Node) IsImplied() bool { return n.implied }

@@ -27,6 +27,7 @@ type Package struct {
 // Tree is a root file system in the making. It starts empty but for "/". It is not safe for concurrent use.
 type Tree struct {
 	nodes    map[string]*Node
+	covered  map[string]*Node // what packages brought where Put laid something else over it
 	packages []Package
 	states   [][]rpm.FileState
 	resolved [][]string // path of each package's files with the symbolic links of their directories followed
@@ -72,7 +73,7 @@ func (e *ConflictError) Error() string {
 // preferred colour is taken. A directory's symbolic links are followed: /bin/sh lands in /usr/bin where /bin is a
 // link to it. It returns a *ConflictError naming all conflicts.
 func Build(packages []Package, o Options) (*Tree, error) {
-	t := &Tree{nodes: map[string]*Node{}, packages: packages}
+	t := &Tree{nodes: map[string]*Node{}, covered: map[string]*Node{}, packages: packages}
 	t.nodes["/"] = &Node{Path: "/", Mode: rpm.ModeDir | 0o755, Package: -1}
 	links, err := directoryLinks(packages, o)
 	if err != nil {
@@ -274,8 +275,8 @@ func (t *Tree) LinkSets() [][]int {
 		first := map[key]int{}
 		for f := range files {
 			carriers[p][f] = -1
-			n := t.nodes[t.resolved[p][f]]
-			if n == nil || n.Package != p || n.File != f || !n.IsRegular() {
+			n := t.Installed(Owner{p, f})
+			if n == nil || !n.IsRegular() {
 				continue
 			}
 			n.HardTo = ""
@@ -384,6 +385,9 @@ func (t *Tree) Put(n *Node) error {
 			return fmt.Errorf("%s is a directory with something in it", n.Path)
 		}
 		n.Owners = old.Owners
+		if old.Package >= 0 && t.covered[n.Path] == nil {
+			t.covered[n.Path] = old
+		}
 	}
 	n.Package = -1
 	t.nodes[n.Path] = n
@@ -407,6 +411,27 @@ func (t *Tree) hasChildren(dir string) bool {
 		}
 	}
 	return false
+}
+
+// Installed is the node that a package's file made: the one at its path, or what it was before Put laid something over
+// it; nil when the file was left out, is a ghost, or another package's equal file was there first.
+func (t *Tree) Installed(o Owner) *Node {
+	for _, n := range []*Node{t.nodes[t.Path(o)], t.covered[t.Path(o)]} {
+		if n != nil && n.Package == o.Package && n.File == o.File {
+			return n
+		}
+	}
+	return nil
+}
+
+// Covered are the nodes of packages that Put laid something over, sorted by path.
+func (t *Tree) Covered() []*Node {
+	out := make([]*Node, 0, len(t.covered))
+	for _, n := range t.covered {
+		out = append(out, n)
+	}
+	slices.SortFunc(out, func(a, b *Node) int { return strings.Compare(a.Path, b.Path) })
+	return out
 }
 
 // States are the file states of a package, in its header's order; nil for a package without files.

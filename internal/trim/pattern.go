@@ -11,10 +11,16 @@ type pattern []string
 
 func compile(p string) pattern { return strings.Split(strings.Trim(p, "/"), "/") }
 
+// maxAnyDepth bounds the ** of a pattern, and with it the time to match one.
+const maxAnyDepth = 4
+
 // CheckPattern refuses what Match could never match: a pattern that is not absolute, or is malformed.
 func CheckPattern(p string) error {
 	if !strings.HasPrefix(p, "/") {
 		return fmt.Errorf("pattern %q is not absolute", p)
+	}
+	if strings.Count(p, "**") > maxAnyDepth {
+		return fmt.Errorf("pattern %q: more than %d times **", p, maxAnyDepth)
 	}
 	for _, part := range compile(p) {
 		if _, err := path.Match(part, ""); err != nil {
