@@ -19,6 +19,7 @@ type distribution struct {
 	notes    []string // comments of the repository
 	repomd   bool     // the vendor signs repomd.xml
 	shell    string   // a package to begin with
+	rolling  string   // $releasever of the first version, when it is another
 	unnamed  bool     // the repository has no releasever
 }
 
@@ -43,7 +44,7 @@ func distributions() []distribution {
 		{name: "fedora", versions: []string{"43"}, open: true, source: "metalink",
 			address: "https://mirrors.fedoraproject.org/metalink?repo=$component&arch=$basearch",
 			parts:   []string{"fedora-VERSION", "updates-released-fVERSION"}, key: "https://fedoraproject.org/fedora.gpg", shell: "coreutils-single"},
-		{name: "amazonlinux", also: []string{"amazon", "al"}, versions: []string{"2023"}, open: true, source: "mirrorlist",
+		{name: "amazonlinux", also: []string{"amazon", "al"}, versions: []string{"2023"}, rolling: "latest", open: true, source: "mirrorlist",
 			address: "https://cdn.amazonlinux.com/al2023/core/mirrors/$releasever/$basearch/mirror.list",
 			key:     "RPM-GPG-KEY-amazon-linux-2023", shell: "coreutils-single",
 			notes: []string{"Pin a dated release here, such as 2023.9.20251117, to stay on it.",
@@ -110,7 +111,7 @@ func FirstRecipe(distro string) ([]byte, error) {
 		line("  components: [%s]", strings.ReplaceAll(strings.Join(d.parts, ", "), "VERSION", version))
 	}
 	if !d.unnamed {
-		line("  releasever: %q", version)
+		line("  releasever: %q", d.releaseVer(version))
 	}
 	line("  gpgkey: [%s]", d.key)
 	if d.repomd {
@@ -191,6 +192,13 @@ func findDistribution(distro string) (distribution, string, bool) {
 		}
 	}
 	return distribution{}, "", false
+}
+
+func (d distribution) releaseVer(version string) string {
+	if d.rolling != "" && version == d.versions[0] {
+		return d.rolling
+	}
+	return version
 }
 
 // version returns the version that v means.

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"slim/builder"
+)
+
+// recipeFlags are the flags of every command that reads a recipe.
+type recipeFlags struct {
+	set       []string
+	repo      string
+	platforms []string
+}
+
+func (f *recipeFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.set, "set", nil, "override `KEY=VALUE` of the repository, as in repository.releasever=9")
+	cmd.Flags().StringVar(&f.repo, "repo", "", "take packages from this `URL-OR-PATH`: --set repository.baseurl=")
+	cmd.Flags().StringSliceVar(&f.platforms, "platform", nil, "build for these platforms `P[,P]` instead of the recipe's")
+}
+
+// options are what the flags say about reading a recipe.
+func (f *recipeFlags) options(env *environment) (builder.RecipeOptions, error) {
+	opts := builder.RecipeOptions{Builtin: env.builtin}
+	for _, s := range f.set {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return opts, usageError("write --set repository.baseurl=URL", "--set %q has no value", s)
+		}
+		opts.Set = append(opts.Set, builder.Setting{Key: key, Value: value})
+	}
+	if f.repo != "" {
+		opts.Set = append(opts.Set, builder.Setting{Key: "repository.baseurl", Value: f.repo})
+	}
+	for _, s := range f.platforms {
+		p, err := builder.ParsePlatform(s)
+		if err != nil {
+			return opts, usageError("", "--platform: %w", err)
+		}
+		opts.Platforms = append(opts.Platforms, p)
+	}
+	return opts, nil
+}
