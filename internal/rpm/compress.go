@@ -22,7 +22,7 @@ func decompress(compressor string, r io.Reader) (io.ReadCloser, error) {
 	case "none":
 		return io.NopCloser(r), nil
 	case "gzip", "":
-		return gzip.NewReader(r)
+		return newGzip(r)
 	case "bzip2":
 		return io.NopCloser(bzip2.NewReader(r)), nil
 	case "xz":
@@ -41,6 +41,15 @@ func decompress(compressor string, r io.Reader) (io.ReadCloser, error) {
 		return z.IOReadCloser(), nil
 	}
 	return nil, fmt.Errorf("payload compressor %q is not one of gzip, bzip2, lzma, xz, zstd, none", compressor)
+}
+
+// newGzip passes through what is not compressed at all, as zlib does for rpm: packages that name no compressor have both.
+func newGzip(r io.Reader) (io.ReadCloser, error) {
+	b := bufio.NewReader(r)
+	if magic, err := b.Peek(2); err == nil && (magic[0] != 0x1f || magic[1] != 0x8b) {
+		return io.NopCloser(b), nil
+	}
+	return gzip.NewReader(b)
 }
 
 // newLZMA looks at the dictionary size of the 13-byte header first: the library takes all memory it asks for.

@@ -293,11 +293,11 @@ func (v *verdict) result(allowUnsigned bool) (Key, error) {
 	case len(v.notes) == 0:
 		return Key{}, &VerifyError{Kind: KindUnsigned, Reason: "it has no signature"}
 	}
-	reasons := make([]string, len(v.notes))
-	for i, n := range v.notes {
-		reasons[i] = n.Error()
+	err := v.notes[0]
+	for _, n := range v.notes[1:] {
+		err = fmt.Errorf("%w; %w", err, n)
 	}
-	return Key{}, &VerifyError{Kind: kindOf(v.notes[0]), Reason: "signed by " + strings.Join(reasons, "; by "), Err: v.notes[0]}
+	return Key{}, &VerifyError{Kind: kindOf(err), Reason: "no signature can be relied on", Err: err}
 }
 
 func kindOf(err error) VerifyKind {

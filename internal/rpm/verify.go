@@ -39,7 +39,7 @@ func (e *VerifyError) Error() string {
 		b.WriteString("verifying " + e.Package + ": ")
 	}
 	b.WriteString(string(e.Kind) + ": " + e.Reason)
-	if e.Err != nil && !strings.HasSuffix(e.Reason, e.Err.Error()) {
+	if e.Err != nil {
 		b.WriteString(": " + e.Err.Error())
 	}
 	return b.String()
@@ -392,8 +392,11 @@ func (b *body) read(f *PackageFile) error {
 	buf := make([]byte, min(bodyBuffer, max(f.size, 1)))
 	for pos := int64(0); pos < f.size; {
 		n, err := f.r.ReadAt(buf[:min(int64(len(buf)), f.size-pos)], pos)
-		if n == 0 {
-			return &VerifyError{Kind: KindTruncated, Reason: fmt.Sprintf("reading byte %d of %d", pos, f.size), Err: noEOF(err)}
+		switch {
+		case n == 0 && err == io.EOF:
+			return &VerifyError{Kind: KindTruncated, Reason: fmt.Sprintf("it ends after %d of %d bytes", pos, f.size)}
+		case n == 0:
+			return err
 		}
 		for _, p := range b.parts {
 			if from, to := max(p.from, pos), min(p.to, pos+int64(n)); from < to {

@@ -1,0 +1,105 @@
+package rpm
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+)
+
+// shared is the directory of foreign packages beside the module.
+func shared(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("no go.mod above the test")
+		}
+	}
+	dir = filepath.Join(filepath.Dir(dir), "shared")
+	if _, err := os.Stat(dir); err != nil {
+		t.Skip("skipped: needs ../shared")
+	}
+	return dir
+}
+
+// needRPM skips a test where rpm is missing.
+func needRPM(t testing.TB) {
+	t.Helper()
+	if _, err := exec.LookPath("rpm"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs rpm")
+		}
+		t.Skip("skipped: needs rpm")
+	}
+}
+
+// sharedPackages are the regular files named *.rpm below shared, relative to it, sorted.
+func sharedPackages(t testing.TB) (root string, paths []string) {
+	t.Helper()
+	root = shared(t)
+	for _, top := range []string{"rpms", "distro"} {
+		err := filepath.WalkDir(filepath.Join(root, top), func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if d.Type().IsRegular() && strings.HasSuffix(path, ".rpm") {
+				rel, err := filepath.Rel(root, path)
+				paths = append(paths, rel)
+				return err
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	sort.Strings(paths)
+	if len(paths) == 0 {
+		t.Fatal("no packages below ../shared")
+	}
+	return root, paths
+}
+
+// open opens a package file that is read whole.
+func open(t testing.TB, path string) (*PackageFile, error) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return OpenPackage(bytes.NewReader(b), int64(len(b)))
+}
+
+// rpmOutput is what a command says on stdout and stderr, in the C locale; its exit status is of no interest.
+func rpmOutput(t testing.TB, dir, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	if _, ok := err.(*exec.ExitError); err != nil && !ok {
+		t.Fatal(fmt.Errorf("%s: %w", name, err))
+	}
+	return string(out)
+}
+
+// batches calls f with at most n of all at a time.
+func batches(all []string, n int, f func([]string)) {
+	for len(all) > 0 {
+		k := min(n, len(all))
+		f(all[:k])
+		all = all[k:]
+	}
+}
