@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/flate"
@@ -16,7 +17,7 @@ import (
 const (
 	deflateLevel = 6
 	gzipChunk    = 4 << 20
-	zstdChunk    = 16 << 20
+	zstdChunk    = 8 << 20
 
 	// maxZstdWindow bounds the memory that a foreign zstd frame may ask for.
 	maxZstdWindow = 128 << 20
@@ -45,6 +46,15 @@ func newCodec(compression string) (*codec, error) {
 	return nil, fmt.Errorf("layer compression %q: not gzip, zstd or none", compression)
 }
 
+// chunks are how many are shared by all segments and how many are kept for the one that is joined. A large chunk keeps a
+// packer busy for long, so fewer do.
+func (c *codec) chunks(jobs int) (shared, reserve int) {
+	if c.chunk > gzipChunk {
+		return jobs, 2
+	}
+	return 2 * jobs, jobs + 1
+}
+
 // deflater packs a chunk as deflate blocks that end in a sync flush.
 func deflater() (packer, error) {
 	z, err := flate.NewWriter(io.Discard, deflateLevel)
@@ -52,7 +62,7 @@ func deflater() (packer, error) {
 		return nil, err
 	}
 	return func(dst, raw []byte) ([]byte, error) {
-		out := bytes.NewBuffer(dst)
+		out := bytes.NewBuffer(slices.Grow(dst, len(raw)/2))
 		z.Reset(out)
 		if _, err := z.Write(raw); err != nil {
 			return nil, err
@@ -66,11 +76,13 @@ func deflater() (packer, error) {
 
 // zstdPacker packs a chunk as a frame.
 func zstdPacker() (packer, error) {
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1))
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, err
 	}
-	return func(dst, raw []byte) ([]byte, error) { return z.EncodeAll(raw, dst), nil }, nil
+	return func(dst, raw []byte) ([]byte, error) {
+		return z.EncodeAll(raw, slices.Grow(dst, len(raw)/2)), nil
+	}, nil
 }
 
 // gzipHead is a member header without name, time and operating system.

@@ -43,7 +43,7 @@ type pipeline struct {
 
 // runPipeline writes segments and the end of the tar to j.
 func runPipeline(ctx context.Context, j *joiner, segments []Segment, jobs int) error {
-	shared, reserve := 2*jobs, jobs+1
+	shared, reserve := j.c.chunks(jobs)
 	p := &pipeline{
 		codec: j.c, shared: make(chan *chunk, shared), reserve: make(chan *chunk, reserve),
 		work: make(chan *chunk, shared+reserve), joined: make(chan *chunk, shared+reserve),
@@ -77,13 +77,13 @@ func fill(home chan *chunk) {
 // produceAll writes segments, jobs at once, started in order.
 func (p *pipeline) produceAll(ctx context.Context, stretches []*stretch, jobs int) error {
 	defer close(p.work)
-	g, ctx := errgroup.WithContext(ctx)
+	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(jobs)
 	for _, s := range stretches {
-		if ctx.Err() != nil {
+		if inner.Err() != nil {
 			break
 		}
-		g.Go(func() error { return p.produce(ctx, s) })
+		g.Go(func() error { return p.produce(inner, s) })
 	}
 	if err := g.Wait(); err != nil {
 		return err

@@ -33,7 +33,7 @@ type file struct {
 	inode    *inode // of a regular file
 	parent   *file
 	depth    int
-	length   int // of its path
+	length   int              // of its path
 	children map[string]*file // of a directory
 }
 
