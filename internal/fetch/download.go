@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -440,6 +441,7 @@ func (j *job) ended(answer *http.Response, n int64) error {
 type watch struct {
 	every  time.Duration
 	cancel func()
+	mu     sync.Mutex
 	timer  *time.Timer
 	n      atomic.Int64
 	bark   atomic.Bool
@@ -447,6 +449,8 @@ type watch struct {
 
 func watchdog(every time.Duration, cancel func()) *watch {
 	w := &watch{every: every, cancel: cancel}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.timer = time.AfterFunc(every, w.look)
 	return w
 }
@@ -457,6 +461,8 @@ func (w *watch) look() {
 		w.cancel()
 		return
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.timer.Reset(w.every)
 }
 

@@ -227,15 +227,14 @@ func openLocal(s source, j *job) (*File, error) {
 		return nil, pathError(err)
 	} else if !info.Mode().IsRegular() {
 		return nil, fail(Local, "not a regular file")
+	} else if j.size == 0 && info.Size() > j.max {
+		return nil, fail(TooLarge, "%d bytes are more than %d", info.Size(), j.max)
 	}
 	f, err := os.Open(s.path)
 	if err != nil {
 		return nil, pathError(err)
 	}
 	file, err := verify(f, s.path, j.digest, j.size)
-	if err == nil && file.Size() > j.max {
-		err = fail(TooLarge, "%d bytes are more than %d", file.Size(), j.max)
-	}
 	if err != nil {
 		f.Close()
 		return nil, err
