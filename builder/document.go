@@ -63,7 +63,7 @@ func (p place) position() Position { return Position{File: p.file, Line: p.line}
 
 // node is one value of a recipe, with aliases expanded. A nil node is an absent one, and all methods take it.
 type node struct {
-	kind    kind
+	kind    kind   // 0 for a value that has a fault already
 	text    string // of a scalar, as written: 9.10 stays 9.10
 	items   []*node
 	entries []entry // in the file's order, keys without repetition
@@ -142,8 +142,8 @@ func (n *node) pairs() []entry {
 	return n.entries
 }
 
-// readDocument reads the one YAML document of data. What is not understood is reported to f and left out; the result is
-// nil when nothing was.
+// readDocument reads the one YAML document of data. What is not understood is reported to f; the result is nil when
+// nothing was.
 func readDocument(data []byte, src *source, f *faults) *node {
 	top := place{source: src}
 	if len(data) > maxRecipeSize {
@@ -183,6 +183,10 @@ func addSyntax(f *faults, src *source, data []byte, err error) {
 		p.line, _ = strconv.Atoi(m[1])
 		message = message[len(m[0]):]
 	}
+	if m := regexp.MustCompile(`^unknown anchor '(.*)' referenced$`).FindStringSubmatch(message); m != nil {
+		before, _, _ := bytes.Cut(data, []byte("*"+m[1]))
+		p.line = 1 + bytes.Count(before, []byte("\n"))
+	}
 	if line := tabbedLine(data, p.line); line > 0 {
 		p.line, hint = line, "indent with spaces: YAML allows no tabs there"
 	}
@@ -218,16 +222,16 @@ func (r *nodeReader) node(y *yaml.Node, depth int) *node {
 		r.faults.add(p, "", "more than %d values, aliases expanded", maxRecipeNodes)
 	}
 	if r.count >= maxRecipeNodes {
-		return nil
+		return &node{place: p}
 	}
 	if depth > maxRecipeDepth {
 		r.faults.add(p, "", "nested deeper than %d", maxRecipeDepth)
 		r.count = maxRecipeNodes
-		return nil
+		return &node{place: p}
 	}
 	if y.Style&yaml.TaggedStyle != 0 && y.ShortTag() != "!!str" {
 		r.faults.add(p, "", "the tag %s is not understood", y.Tag)
-		return nil
+		return &node{place: p}
 	}
 	switch y.Kind {
 	case yaml.AliasNode:
@@ -235,9 +239,7 @@ func (r *nodeReader) node(y *yaml.Node, depth int) *node {
 	case yaml.SequenceNode:
 		n := &node{kind: kindList, place: p}
 		for _, item := range y.Content {
-			if v := r.node(item, depth+1); v != nil {
-				n.items = append(n.items, v)
-			}
+			n.items = append(n.items, r.node(item, depth+1))
 		}
 		return n
 	case yaml.MappingNode:
@@ -269,9 +271,7 @@ func (r *nodeReader) mapping(y *yaml.Node, p place, depth int) *node {
 			continue
 		}
 		first[k.Value] = at.line
-		if v := r.node(y.Content[i+1], depth+1); v != nil {
-			n.entries = append(n.entries, entry{k.Value, at, v})
-		}
+		n.entries = append(n.entries, entry{k.Value, at, r.node(y.Content[i+1], depth+1)})
 	}
 	return n
 }
@@ -280,7 +280,7 @@ func (r *nodeReader) scalar(y *yaml.Node, p place) *node {
 	n := &node{kind: kindString, text: y.Value, place: p}
 	if strings.ContainsRune(y.Value, 0) {
 		r.faults.add(p, "", "a string with a NUL character")
-		return nil
+		return &node{place: p}
 	}
 	switch y.ShortTag() {
 	case "!!int", "!!float":

@@ -101,7 +101,8 @@ func repositoryShape() *shape {
 }
 
 func platformShape() *shape {
-	return &shape{kinds: kindString, enum: platformSpellings(), hint: "write OCI's name, as in linux/amd64"}
+	return &shape{kinds: kindString, enum: platformSpellings(), wanted: "a platform that slim knows",
+		hint: "known are " + strings.Join(knownPlatforms(), ", ")}
 }
 
 func packageSpec() *shape {

@@ -336,8 +336,8 @@ func (l *loader) checkRepository(repo *node, f *faults) {
 	}
 	for _, name := range []string{"baseurl", "mirrorlist", "metalink"} {
 		n := repo.get(name)
-		if !n.is(kindString) {
-			continue
+		if !n.is(kindString) || checkAddress(n.text) != "" {
+			continue // has its fault
 		}
 		err := r.checkVariables(n.text, true)
 		if err == nil {

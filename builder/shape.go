@@ -84,7 +84,7 @@ func (c condition) holds(n *node) bool {
 	if v == nil {
 		return !c.said
 	}
-	return v.is(kindBoolean) && !isTrue(v.text)
+	return !v.is(kindBoolean) || !isTrue(v.text) // a value that is no boolean has its own fault
 }
 
 func (s *shape) names() []string {
@@ -128,7 +128,10 @@ func (c *checker) matches(pattern, text string) bool {
 
 // value checks n, which stands at path, against s.
 func (c *checker) value(n *node, s *shape, path string) {
-	if !n.is(s.kinds) {
+	switch {
+	case n.kind == 0:
+		return
+	case !n.is(s.kinds):
 		c.wrongKind(n, s, path)
 		return
 	}
@@ -148,14 +151,14 @@ func (c *checker) wrongKind(n *node, s *shape, path string) {
 	hint := s.hint
 	switch {
 	case n.kind == kindNull:
-		c.faults.add(n.place, "give it a value or remove the key", "%s has no value", path)
+		c.faults.add(n.place, "give it a value or remove the key", "%s has no value", orRecipe(path))
 		return
 	case n.is(kindNumber|kindBoolean) && s.kinds&kindString != 0:
 		hint = fmt.Sprintf("write it in quotes: %q", n.text)
 	case n.is(kindString) && s.kinds&kindList != 0:
 		hint = fmt.Sprintf("write a list: [%s]", n.text)
 	}
-	c.faults.add(n.place, hint, "%s must be %s, not %s", path, s.kinds, n.kind)
+	c.faults.add(n.place, hint, "%s must be %s, not %s", orRecipe(path), s.kinds, n.kind)
 }
 
 func (c *checker) text(n *node, s *shape, path string) {
@@ -165,7 +168,11 @@ func (c *checker) text(n *node, s *shape, path string) {
 		if near := nearest(n.text, s.enum); near != "" {
 			hint = "did you mean " + near + "?"
 		}
-		c.faults.add(n.place, hint, "%s: %q is not one of %s", path, n.text, strings.Join(s.enum, ", "))
+		wanted := s.wanted
+		if wanted == "" {
+			wanted = "one of " + strings.Join(s.enum, ", ")
+		}
+		c.faults.add(n.place, hint, "%s: %q is not %s", path, n.text, wanted)
 	case s.pattern != "" && !c.matches(s.pattern, n.text):
 		c.faults.add(n.place, s.hint, "%s: %q is not %s", path, n.text, s.wanted)
 	case s.check != nil:
