@@ -396,3 +396,8 @@ func (h *Header) NEVRA() NEVRA {
 
 // IsSource reports whether this is the header of a source package (it names no source package of its own).
 func (h *Header) IsSource() bool { return h.Has(TagName) && !h.Has(TagSourceRPM) }
+
+// OrderWithRequires are dependencies that only say what comes first when both are installed together.
+func (h *Header) OrderWithRequires() ([]Dependency, error) {
+	return h.dependencies("orders", 5035, 5037, 5036)
+}

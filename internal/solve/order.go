@@ -29,11 +29,13 @@ const (
 	sensePostTrans    = 1 << 5
 	sensePreReq       = 1 << 6
 	sensePreTrans     = 1 << 7
+	senseInterp       = 1 << 8
 	senseScriptPre    = 1 << 9
 	senseScriptPost   = 1 << 10
 	senseScriptPreUn  = 1 << 11
 	senseScriptPostUn = 1 << 12
 	senseScriptVerify = 1 << 13
+	senseFind         = 1 << 14
 	senseRPMLib       = 1 << 24
 	senseKeyring      = 1 << 26
 	senseConfig       = 1 << 28
@@ -41,18 +43,21 @@ const (
 
 	senseScripts = senseScriptPre | senseScriptPost | senseScriptPreUn | senseScriptPostUn
 	sensePrereqs = senseScriptPre | senseScriptPost | senseRPMLib | senseKeyring | sensePreTrans | sensePostTrans
-	senseNoOrder = sensePreTrans | sensePostTrans | senseScriptVerify | senseRPMLib | senseConfig
+	senseNoOrder = sensePreTrans | sensePostTrans | senseScriptVerify | senseRPMLib | senseConfig | senseMeta
+	senseNamed   = senseInterp | senseScripts | senseScriptVerify | senseFind | senseRPMLib | senseKeyring |
+		sensePreTrans | sensePostTrans | sensePreReq | senseMeta
 )
 
 // orderless reports whether a dependency says nothing about the order of installation.
 func orderless(flags uint32) bool {
-	return flags&senseNoOrder != 0 && flags&senseScripts == 0 || flags&senseMeta != 0 && flags&senseScripts == 0
+	return flags&senseNoOrder != 0 && flags&senseScripts == 0
 }
 
-// Order is the order of installation: indexes into elements. It is rpm's (lib/order.cc): what is required comes first,
-// loops are broken farthest from what scriptlets need, and of several packages that could be next the one that most
-// others wait for. Where rpm falls back on the order it was given the packages in, the order is that of elements:
-// hand them over sorted by name.
+// Order is the order of installation: indexes into elements. It is that of rpm 4.14 to 4.19 (lib/order.c): what is
+// required, recommended or suggested comes first, loops are broken farthest from what scriptlets need, and of several
+// packages that could be next the one that most others wait for. (From 4.20 on weak dependencies of no scriptlet do not
+// count.) Where rpm falls back on the order it was given the packages in, the order is that of elements: hand them over
+// sorted by name.
 func Order(elements []Element) []int {
 	o := newOrdering(elements)
 	for i := range elements {
@@ -90,6 +95,7 @@ type component struct {
 type ordering struct {
 	elements  []Element
 	providers map[string][]provider
+	files     map[string][]provider
 	v         []vertex
 	comps     []component // from 2 on
 	stack     []int
@@ -102,13 +108,13 @@ type provider struct {
 }
 
 func newOrdering(elements []Element) *ordering {
-	o := &ordering{elements: elements, v: make([]vertex, len(elements)), providers: map[string][]provider{}, comps: make([]component, 2)}
+	o := &ordering{elements: elements, v: make([]vertex, len(elements)), providers: map[string][]provider{}, files: map[string][]provider{}, comps: make([]component, 2)}
 	for i, e := range elements {
 		for _, c := range e.Provides {
 			o.providers[c.Name] = append(o.providers[c.Name], provider{i, c})
 		}
 		for _, f := range e.Files {
-			o.providers[f] = append(o.providers[f], provider{i, rpm.Capability{Name: f}})
+			o.files[f] = append(o.files[f], provider{i, rpm.Capability{Name: f}})
 		}
 	}
 	return o
@@ -126,15 +132,39 @@ func (o *ordering) relate(p int, d OrderDependency) {
 		}
 		return
 	}
-	for _, q := range o.providers[d.Name] {
-		if q.Overlaps(d.Capability) {
-			if q.element != p {
-				o.link(p, q.element, d)
-			}
-			return
-		}
+	if q, ok := o.satisfies(p, d.Capability); ok && q != p {
+		o.link(p, q, d)
 	}
 }
+
+// satisfies is the package that a requirement of p leads to: one of the preferred colour before others, p itself before
+// its equals, else the first. Files come before provides.
+func (o *ordering) satisfies(p int, c rpm.Capability) (best int, ok bool) {
+	candidates := o.files[c.Name]
+	if !c.IsPath() || len(candidates) == 0 {
+		candidates = o.providers[c.Name]
+	}
+	score := 0
+	for _, q := range candidates {
+		if !q.Overlaps(c) {
+			continue
+		}
+		s := 0
+		if o.elements[q.element].Color == preferredColor {
+			s += 2
+		}
+		if q.element == p {
+			s++
+		}
+		if !ok || s > score {
+			best, score, ok = q.element, s, true
+		}
+	}
+	return best, ok
+}
+
+// preferredColor is that of 64-bit files.
+const preferredColor = 2
 
 // relateRich takes the operands that make something be there: both of and and or, the first of if and unless and what
 // follows else, the first of with and without.
@@ -154,31 +184,24 @@ func (o *ordering) relateRich(p int, r *rpm.Rich, d OrderDependency) {
 
 // link records that p comes after q.
 func (o *ordering) link(p, q int, d OrderDependency) {
-	flags := d.Flags & sensePrereqs
-	if d.Flags&sensePreReq != 0 && d.Flags&senseScripts == 0 {
-		flags |= senseScriptPre
-	}
+	prereq := d.Flags&sensePrereqs != 0 || d.Flags&senseNamed == sensePreReq
 	if d.Weak {
-		if flags == 0 {
-			return
-		}
-		flags = 0
+		prereq = false
 	}
 	if d.Reverse {
 		p, q = q, p
 	}
-	if i := slices.IndexFunc(o.v[q].sucs, func(e edge) bool { return e.to == p }); i >= 0 {
-		if flags != 0 {
-			o.v[q].sucs[i].prereq = true
-			j := slices.IndexFunc(o.v[p].preds, func(e edge) bool { return e.to == q })
-			o.v[p].preds[j].prereq = true
-		}
+	// rpm looks at the latest relation only, which is the same as all but where Supplements and Enhances repeat.
+	if sucs := o.v[q].sucs; !d.Reverse && len(sucs) > 0 && sucs[0].to == p {
+		sucs[0].prereq = sucs[0].prereq || prereq
+		j := slices.IndexFunc(o.v[p].preds, func(e edge) bool { return e.to == q })
+		o.v[p].preds[j].prereq = o.v[p].preds[j].prereq || prereq
 		return
 	}
 	o.v[p].waits++
 	o.v[q].wanted++
-	o.v[q].sucs = slices.Insert(o.v[q].sucs, 0, edge{p, flags != 0})
-	o.v[p].preds = slices.Insert(o.v[p].preds, 0, edge{q, flags != 0})
+	o.v[q].sucs = slices.Insert(o.v[q].sucs, 0, edge{p, prereq})
+	o.v[p].preds = slices.Insert(o.v[p].preds, 0, edge{q, prereq})
 }
 
 // components finds the loops (Tarjan's strongly connected components), without recursion limits in mind: a chain of
@@ -223,7 +246,7 @@ func (o *ordering) visit(i int) {
 		return
 	}
 	c := component{}
-	for _, m := range slices.Backward(members) {
+	for _, m := range members {
 		c.members = append(c.members, m)
 		c.waits += o.v[m].waits
 		for _, e := range o.v[m].sucs {
@@ -239,9 +262,8 @@ func (o *ordering) visit(i int) {
 type queue []int
 
 func (o *ordering) add(q *queue, i int) {
-	const preferred = 2
 	color := o.elements[i].Color
-	last := color != 0 && color != preferred
+	last := color != 0 && color != preferredColor
 	at := len(*q)
 	for k, other := range *q {
 		if last && color != o.elements[other].Color {

@@ -214,3 +214,12 @@ func split(s string) locale {
 	language, territory, _ := strings.Cut(strings.ReplaceAll(s, "-", "_"), "_")
 	return locale{language, territory}
 }
+
+// Classify says which rule takes a file that was left out: Docs or Locales where they fit, otherwise Paths.
+func Classify(f File) Rule {
+	m := newMatcher(Rules{Docs: true})
+	if rule := m.rule(&f, nil); rule != "" {
+		return rule
+	}
+	return Paths
+}

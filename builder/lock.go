@@ -1,0 +1,64 @@
+package builder
+
+import (
+	"slim/internal/rpm"
+	"slim/internal/solve"
+)
+
+// Lock is the answer to a recipe: which builds of which packages, from where. Build takes nothing else.
+type Lock struct {
+	Platforms []LockedPlatform // in the recipe's order
+}
+
+// LockedPlatform is the solution for one platform.
+type LockedPlatform struct {
+	Platform Platform
+	Sources  []LockedSource
+	Packages []LockedPackage // by name, then NEVRA
+	Choices  []solve.Choice
+}
+
+// LockedSource is one component of the repository at one moment.
+type LockedSource struct {
+	Component string
+	URLs      []string // base URLs, mirrors in the order they are asked
+	Revision  string   // as repomd.xml gives it
+	Digest    string   // sha256:hex of repomd.xml
+}
+
+// LockedPackage is one build of one package.
+type LockedPackage struct {
+	*rpm.Metadata
+	Source int          // index into Sources
+	Reason solve.Reason // why it is there
+}
+
+// Size is what the platform's packages take: as files to download and installed, in bytes.
+func (p *LockedPlatform) Size() (download, installed int64) {
+	for _, pkg := range p.Packages {
+		download += pkg.Size
+		installed += pkg.InstalledSize
+	}
+	return download, installed
+}
+
+// platform finds the solution for p, nil without one.
+func (l *Lock) platform(p Platform) *LockedPlatform {
+	for i := range l.Platforms {
+		if l.Platforms[i].Platform == p {
+			return &l.Platforms[i]
+		}
+	}
+	return nil
+}
+
+// newestBuild is the newest build time of all packages, seconds since 1970.
+func (l *Lock) newestBuild() int64 {
+	var newest int64
+	for _, p := range l.Platforms {
+		for _, pkg := range p.Packages {
+			newest = max(newest, pkg.BuildTime)
+		}
+	}
+	return newest
+}

@@ -1,0 +1,261 @@
+package builder
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"slim/internal/fetch"
+	"slim/internal/repomd"
+	"slim/internal/rpm"
+)
+
+// Limits of small files that have no digest to be checked against.
+const (
+	maxRepomdSize    = 16 << 20
+	maxSignatureSize = 1 << 20
+	maxKeySize       = 4 << 20
+	maxMirrorsSize   = 4 << 20
+)
+
+// repository is a distribution repository for one platform: the packages of all its components.
+type repository struct {
+	client   *fetch.Client
+	sources  []*component
+	packages []*rpm.Metadata
+	sourceOf map[*rpm.Metadata]int
+}
+
+// component is one part of the repository, with its index read.
+type component struct {
+	LockedSource
+	index *repomd.Index
+}
+
+// openRepository fetches and reads repomd.xml and primary of every component; of packages that several components hold
+// in the same build the first component's is taken.
+func openRepository(ctx context.Context, client *fetch.Client, r Repository, p Platform, o Options) (*repository, error) {
+	components, err := r.BaseURLs(p)
+	if err != nil {
+		return nil, err
+	}
+	var keys *rpm.Keyring
+	if r.RepoGPGCheck {
+		if keys, err = loadKeys(ctx, client, r, p, o); err != nil {
+			return nil, err
+		}
+	}
+	repo := &repository{client: client, sourceOf: map[*rpm.Metadata]int{}}
+	seen := map[rpm.NEVRA]bool{}
+	for _, c := range components {
+		src, err := openSource(ctx, client, c, keys)
+		if err != nil {
+			return nil, fmt.Errorf("repository %s: %w", c.name(r), err)
+		}
+		repo.sources = append(repo.sources, src)
+		err = repo.readPrimary(ctx, src, func(m *rpm.Metadata) error {
+			if !seen[m.NEVRA] {
+				seen[m.NEVRA] = true
+				repo.sourceOf[m] = len(repo.sources) - 1
+				repo.packages = append(repo.packages, m)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("repository %s: %w", c.name(r), err)
+		}
+	}
+	return repo, nil
+}
+
+// name is what an error calls the component.
+func (c ComponentURL) name(r Repository) string {
+	if c.Component != "" {
+		return c.Component + " at " + c.URL
+	}
+	return strings.TrimSpace(r.Name + " at " + c.URL)
+}
+
+// openSource finds the component's mirrors and reads its repomd.xml; with keys, its signature must verify.
+func openSource(ctx context.Context, client *fetch.Client, c ComponentURL, keys *rpm.Keyring) (*component, error) {
+	src := &component{LockedSource: LockedSource{Component: c.Component}}
+	var err error
+	if src.URLs, err = mirrors(ctx, client, c); err != nil {
+		return nil, err
+	}
+	content, err := client.Bytes(ctx, fetch.Request{URLs: src.under("repodata/repomd.xml"), Size: -1, MaxSize: maxRepomdSize})
+	if err != nil {
+		return nil, fmt.Errorf("fetching repomd.xml: %w", err)
+	}
+	if keys != nil {
+		signature, err := client.Bytes(ctx, fetch.Request{URLs: src.under("repodata/repomd.xml.asc"), Size: -1, MaxSize: maxSignatureSize})
+		if err != nil {
+			return nil, fmt.Errorf("fetching the signature of repomd.xml: %w", err)
+		}
+		if _, err := keys.VerifyDetached(content, signature); err != nil {
+			return nil, &VerifyError{What: "repomd.xml", Err: err}
+		}
+	}
+	if src.index, err = repomd.ParseIndex(strings.NewReader(string(content))); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(content)
+	src.Digest, src.Revision = "sha256:"+hex.EncodeToString(sum[:]), src.index.Revision
+	return src, nil
+}
+
+// mirrors are the base URLs of a component, in the order they are asked.
+func mirrors(ctx context.Context, client *fetch.Client, c ComponentURL) ([]string, error) {
+	if c.Source == SourceBaseURL {
+		return []string{c.URL}, nil
+	}
+	content, err := client.Bytes(ctx, fetch.Request{URLs: []string{c.URL}, Size: -1, MaxSize: maxMirrorsSize})
+	if err != nil {
+		return nil, fmt.Errorf("fetching the list of mirrors: %w", err)
+	}
+	var urls []string
+	if c.Source == SourceMirrorList {
+		urls, err = repomd.ParseMirrorList(strings.NewReader(string(content)))
+	} else {
+		urls, err = metalinkBases(content)
+	}
+	if err == nil && len(urls) == 0 {
+		err = errors.New("it names no mirror")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list of mirrors %s: %w", c.URL, err)
+	}
+	return urls, nil
+}
+
+// metalinkBases are the directories above repodata/repomd.xml of a metalink's mirrors.
+func metalinkBases(content []byte) ([]string, error) {
+	link, err := repomd.ParseMetalink(strings.NewReader(string(content)))
+	if err != nil {
+		return nil, err
+	}
+	var bases []string
+	for _, m := range link.Mirrors {
+		if base, ok := strings.CutSuffix(m.URL, "/repodata/repomd.xml"); ok && isURL(m.URL) {
+			bases = append(bases, base)
+		}
+	}
+	return bases, nil
+}
+
+// under are the addresses of a file of the repository on its mirrors.
+func (s *LockedSource) under(location string) []string {
+	urls := make([]string, len(s.URLs))
+	for i, base := range s.URLs {
+		urls[i] = joinURL(base, location)
+	}
+	return urls
+}
+
+// joinURL appends a repository's relative location to a base URL. What a location holds is literal, so that its
+// characters are escaped where a URL would take them as something else.
+func joinURL(base, location string) string {
+	location = strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23", " ", "%20").Replace(location)
+	return strings.TrimRight(base, "/") + "/" + strings.TrimLeft(location, "/")
+}
+
+func (repo *repository) readPrimary(ctx context.Context, src *component, add func(*rpm.Metadata) error) error {
+	return repo.read(ctx, src, "primary", func(r io.Reader) error { return repomd.ParsePrimary(r, add) })
+}
+
+// read fetches the metadata file of a type and hands its decompressed, verified content to parse.
+func (repo *repository) read(ctx context.Context, src *component, kind string, parse func(io.Reader) error) error {
+	record, ok := src.index.Record(kind)
+	if !ok {
+		return fmt.Errorf("repomd.xml names no %s metadata", kind)
+	}
+	if record.Checksum.IsZero() {
+		return &VerifyError{What: record.Location, Err: errors.New("repomd.xml gives no checksum for it")}
+	}
+	file, err := repo.client.Get(ctx, fetch.Request{URLs: src.under(record.Location), Digest: record.Checksum.String(), Size: record.Size})
+	if err != nil {
+		return fmt.Errorf("fetching %s: %w", record.Location, err)
+	}
+	defer file.Close()
+	content, err := repomd.Open(io.NewSectionReader(file, 0, file.Size()), record)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", record.Location, err)
+	}
+	defer content.Close()
+	if err := parse(content); err != nil {
+		return fmt.Errorf("reading %s: %w", record.Location, err)
+	}
+	return nil
+}
+
+// loadFiles reads the full file lists of every component.
+func (repo *repository) loadFiles(ctx context.Context) error {
+	byChecksum := map[string]*rpm.Metadata{}
+	for _, m := range repo.packages {
+		byChecksum[m.Checksum.Hex] = m
+	}
+	for _, src := range repo.sources {
+		err := repo.read(ctx, src, "filelists", func(r io.Reader) error {
+			return repomd.ParseFilelists(r, func(pkgid string, _ rpm.NEVRA, files []string) error {
+				if m := byChecksum[pkgid]; m != nil {
+					m.Files = files
+				}
+				return nil
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, m := range repo.packages {
+		m.AllFiles = true
+	}
+	return nil
+}
+
+// loadKeys reads the recipe's keys. A key that the OpenPGP library does not know is remarked on and left out.
+func loadKeys(ctx context.Context, client *fetch.Client, r Repository, p Platform, o Options) (*rpm.Keyring, error) {
+	urls, err := r.KeyURLs(p)
+	if err != nil {
+		return nil, err
+	}
+	keys := &rpm.Keyring{}
+	for _, u := range urls {
+		content, err := keyContent(ctx, client, u, o)
+		if err != nil {
+			return nil, fmt.Errorf("reading key %s: %w", u, err)
+		}
+		_, skipped, err := keys.Add(content)
+		if err != nil {
+			return nil, &VerifyError{What: "key " + u, Err: err}
+		}
+		for _, reason := range skipped {
+			o.Report.Report(Event{Phase: PhaseMetadata, Message: fmt.Sprintf("key %s: one key is passed over: %v", u, reason)})
+		}
+	}
+	return keys, nil
+}
+
+func keyContent(ctx context.Context, client *fetch.Client, u string, o Options) ([]byte, error) {
+	if name, ok := strings.CutPrefix(u, builtinPrefix); ok {
+		if o.Builtin == nil {
+			return nil, fmt.Errorf("there are no built-in keys here")
+		}
+		return fs.ReadFile(o.Builtin, name)
+	}
+	if !isURL(u) {
+		f, err := os.Open(u)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return io.ReadAll(io.LimitReader(f, maxKeySize))
+	}
+	return client.Bytes(ctx, fetch.Request{URLs: []string{u}, Size: -1, MaxSize: maxKeySize})
+}

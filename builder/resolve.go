@@ -1,0 +1,175 @@
+package builder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"slim/internal/fetch"
+	"slim/internal/rpm"
+	"slim/internal/solve"
+)
+
+// Resolve reads the repository's metadata and finds the packages of a recipe for each of its platforms. It fetches
+// metadata only. A request that cannot be met is a *solve.Error; a signature of the metadata that does not verify is a
+// *VerifyError.
+func Resolve(ctx context.Context, r *Recipe, o Options) (*Lock, error) {
+	client, done, err := o.client(nil)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	lock := &Lock{}
+	for i, p := range r.Platforms {
+		o.Report.Report(Event{Phase: PhaseMetadata, Items: i, TotalItems: len(r.Platforms)})
+		repo, err := openRepository(ctx, client, r.Repository, p, o)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p, err)
+		}
+		o.Report.Report(Event{Phase: PhasePlan, Items: i, TotalItems: len(r.Platforms)})
+		solution, err := repo.solve(ctx, r, p)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p, err)
+		}
+		lock.Platforms = append(lock.Platforms, repo.lock(p, solution))
+	}
+	return lock, nil
+}
+
+// solve asks for the recipe's packages, and once more with full file lists when a path needs them.
+func (repo *repository) solve(ctx context.Context, r *Recipe, p Platform) (*solve.Solution, error) {
+	request := solve.Request{
+		Packages: repo.packages, Arch: p.Arch(), Exclude: r.Exclude, Prefer: r.Prefer,
+		Mode: map[Dependencies]solve.Mode{DependenciesRuntime: solve.Runtime, DependenciesNamed: solve.Named}[r.Dependencies],
+	}
+	for _, want := range r.Packages {
+		if want.on(p) {
+			request.Install = append(request.Install, solve.Item{Spec: want.Spec})
+		}
+	}
+	solution, err := solve.Solve(request)
+	var need *solve.NeedFiles
+	if !errors.As(err, &need) {
+		return solution, err
+	}
+	if err := repo.loadFiles(ctx); err != nil {
+		return nil, err
+	}
+	return solve.Solve(request)
+}
+
+// on reports whether the request is meant for p.
+func (w PackageRequest) on(p Platform) bool {
+	if len(w.Platforms) == 0 {
+		return true
+	}
+	for _, q := range w.Platforms {
+		if p == q {
+			return true
+		}
+	}
+	return false
+}
+
+func (repo *repository) lock(p Platform, s *solve.Solution) LockedPlatform {
+	l := LockedPlatform{Platform: p, Choices: s.Choices}
+	for _, src := range repo.sources {
+		l.Sources = append(l.Sources, src.LockedSource)
+	}
+	for _, c := range s.Packages {
+		l.Packages = append(l.Packages, LockedPackage{Metadata: c.Metadata, Source: repo.sourceOf[c.Metadata], Reason: c.Reason})
+	}
+	return l
+}
+
+// packageSet are the verified packages of one platform, by the lock's order.
+type packageSet struct {
+	packages []*rpm.Package
+	files    []*fetch.File
+}
+
+func (s *packageSet) Close() {
+	for _, f := range s.files {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// fetchPackages brings the packages of a platform here and verifies each: size and checksum, header digests, the
+// header's signature by one of keys, the payload's digest, and that it is the package the lock names. Every package
+// that fails is in the error.
+func fetchPackages(ctx context.Context, client *fetch.Client, l *LockedPlatform, keys *rpm.Keyring, allowUnsigned bool, o Options) (*packageSet, error) {
+	set := &packageSet{packages: make([]*rpm.Package, len(l.Packages)), files: make([]*fetch.File, len(l.Packages))}
+	total, _ := l.Size()
+	var mu sync.Mutex
+	var bytes int64
+	var items int
+	failed := make([]error, len(l.Packages))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(4, o.jobs()))
+	o.Report.Report(Event{Phase: PhasePackages, Total: total, TotalItems: len(l.Packages)})
+	for i := range l.Packages {
+		group.Go(func() error {
+			file, err := client.Get(ctx, l.request(i))
+			if err != nil {
+				return fmt.Errorf("fetching %s: %w", l.Packages[i].NEVRA, err)
+			}
+			set.files[i] = file
+			set.packages[i], failed[i] = verifyPackage(file, l.Packages[i], keys, allowUnsigned)
+			mu.Lock()
+			defer mu.Unlock()
+			bytes, items = bytes+l.Packages[i].Size, items+1
+			o.Report.Report(Event{Phase: PhasePackages, Done: bytes, Total: total, Items: items, TotalItems: len(l.Packages)})
+			return nil
+		})
+	}
+	err := errors.Join(group.Wait(), errors.Join(failed...))
+	if err != nil {
+		set.Close()
+		return nil, err
+	}
+	return set, nil
+}
+
+// request is where package i is and what it has to be.
+func (l *LockedPlatform) request(i int) fetch.Request {
+	pkg := &l.Packages[i]
+	r := fetch.Request{Digest: pkg.Checksum.String(), Size: pkg.Size}
+	if pkg.Base != "" {
+		r.URLs = []string{joinURL(pkg.Base, pkg.Location)}
+		return r
+	}
+	for _, base := range l.Sources[pkg.Source].URLs {
+		r.URLs = append(r.URLs, joinURL(base, pkg.Location))
+	}
+	return r
+}
+
+func verifyPackage(file *fetch.File, want LockedPackage, keys *rpm.Keyring, allowUnsigned bool) (*rpm.Package, error) {
+	parsed, err := rpm.OpenPackage(file, file.Size())
+	if err != nil {
+		return nil, &VerifyError{What: want.NEVRA.String(), Err: err}
+	}
+	pkg, err := parsed.Verify(keys, rpm.VerifyOptions{AllowUnsigned: allowUnsigned})
+	if err != nil {
+		return nil, &VerifyError{What: want.NEVRA.String(), Err: err}
+	}
+	if got := pkg.NEVRA(); got != want.NEVRA {
+		return nil, &VerifyError{What: want.NEVRA.String(), Err: fmt.Errorf("the file is package %s", got)}
+	}
+	return pkg, nil
+}
+
+// VerifyError says that something is not what its signature, digest or description says.
+type VerifyError struct {
+	What string // the package, or the file of the repository
+	Err  error
+}
+
+func (e *VerifyError) Error() string { return fmt.Sprintf("verifying %s: %v", e.What, e.Err) }
+
+func (e *VerifyError) Unwrap() error { return e.Err }
