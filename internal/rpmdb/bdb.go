@@ -201,12 +201,15 @@ func readBDB(r io.ReaderAt, size int64) ([]stored, error) {
 	var out []stored
 	page := make([]byte, b.pages.size)
 	for n := range b.buckets {
-		for next := b.bucketPage(n); next != 0; next = b.order.Uint32(page[16:]) {
+		for next := b.bucketPage(n); ; {
 			if err := b.pages.read(next, page); err != nil {
 				return nil, fmt.Errorf("bucket %d: %w", n, err)
 			}
 			if out, err = b.pairs(out, page); err != nil {
 				return nil, fmt.Errorf("page %d: %w", next, err)
+			}
+			if next = b.order.Uint32(page[16:]); next == 0 {
+				break
 			}
 		}
 	}

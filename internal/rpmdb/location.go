@@ -74,7 +74,7 @@ func distribution(id, versionID string) habits {
 	case "fedora":
 		return habits{bdbBefore(33, major), major >= 36}
 	case "amzn":
-		return habits{bdbBefore(3, major), false} // 1 (2018.03 is its VERSION_ID), 2, then 2023
+		return habits{bdbBefore(2023, major), false} // 2023 came after 2, and that after 2018.03
 	case "mariner", "azurelinux":
 		return habits{bdbBefore(2, major), false}
 	case "photon":
@@ -82,9 +82,10 @@ func distribution(id, versionID string) habits {
 	case "openEuler":
 		return habits{bdbBefore(22, major), false}
 	}
-	if strings.HasPrefix(id, "opensuse") || id == "suse" || strings.HasPrefix(id, "sle") {
-		if major < 15 {
-			return habits{BDB, false}
+	if strings.HasPrefix(id, "opensuse") || strings.HasPrefix(id, "sle") || strings.HasPrefix(id, "sl-micro") {
+		isMicro := strings.Contains(id, "micro") // it counts its releases on its own, from 5
+		if (major < 15 || major == 42) && !isMicro {
+			return habits{BDB, false} // 42 came before 15
 		}
 		return habits{NDB, true}
 	}
