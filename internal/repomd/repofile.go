@@ -74,11 +74,12 @@ func ParseRepoFile(r io.Reader) ([]RepoSection, error) {
 
 func parseSections(r io.Reader) ([]RepoSection, error) {
 	var list []RepoSection
-	option := "" // that a line beginning with a blank continues
-	lines := bufio.NewScanner(&bounded{r: r, left: MaxIndexSize})
-	lines.Buffer(nil, MaxString)
-	for n := 1; lines.Scan(); n++ {
-		line := lines.Text()
+	lines := map[string]int{} // where each section begins
+	option := ""              // that a line beginning with a blank continues
+	in := bufio.NewScanner(&bounded{r: r, left: MaxIndexSize})
+	in.Buffer(nil, MaxString)
+	for n := 1; in.Scan(); n++ {
+		line := in.Text()
 		if n == 1 {
 			line = strings.TrimPrefix(line, "\ufeff")
 		}
@@ -92,11 +93,10 @@ func parseSections(r io.Reader) ([]RepoSection, error) {
 			if err != nil {
 				return nil, fmt.Errorf("line %d: %w", n, err)
 			}
-			for _, s := range list {
-				if s.ID == id {
-					return nil, fmt.Errorf("line %d: section [%s] is in line %d already", n, id, s.Line)
-				}
+			if lines[id] > 0 {
+				return nil, fmt.Errorf("line %d: section [%s] is in line %d already", n, id, lines[id])
 			}
+			lines[id] = n
 			list = append(list, RepoSection{ID: id, Line: n, Options: map[string]string{}})
 			option = ""
 		case len(list) == 0:
@@ -106,6 +106,9 @@ func parseSections(r io.Reader) ([]RepoSection, error) {
 				return nil, fmt.Errorf("line %d: %q continues no option", n, clip([]byte(text)))
 			}
 			options := list[len(list)-1].Options
+			if len(options[option])+len(text) > MaxString {
+				return nil, fmt.Errorf("line %d: option %s has more than %d bytes", n, option, MaxString)
+			}
 			options[option] = strings.TrimPrefix(options[option]+"\n"+text, "\n")
 		default:
 			key, value, ok := strings.Cut(text, "=")
@@ -115,7 +118,7 @@ func parseSections(r io.Reader) ([]RepoSection, error) {
 			list[len(list)-1].Options[option] = strings.TrimSpace(value)
 		}
 	}
-	return list, lines.Err()
+	return list, in.Err()
 }
 
 func sectionID(text string) (string, error) {
