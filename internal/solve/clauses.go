@@ -277,11 +277,18 @@ func compareLiterals(a, b []int32) int {
 }
 
 // addArchitectures keeps packages of an inferior architecture out where the name is reached in a better one, unless
-// their own version stands beside them in it.
+// their own version stands beside them in it. It does not for names that were asked for such that the inferior one
+// would do.
 func (q *problem) addArchitectures() {
 	p := q.pool
 	ids := slices.Clone(q.reached)
 	slices.Sort(ids)
+	named := map[int32]bool{}
+	for _, c := range q.clauses[q.requests[0]:q.requests[1]] {
+		for _, l := range c.lits {
+			named[l] = true
+		}
+	}
 	done := map[string]bool{}
 	for _, id := range ids {
 		name := p.pkgs[id].Name
@@ -291,10 +298,12 @@ func (q *problem) addArchitectures() {
 		done[name] = true
 		group := filter(p.byName[name], func(o int32) bool { return q.has[o] })
 		best := bestRank(p, group)
-		for _, bad := range group {
-			if best > 0 && p.rank[bad] > best {
-				q.add(origin{kind: isArchitecture, from: bad}, q.beside(bad, best)...)
-			}
+		bad := filter(group, func(o int32) bool { return best > 0 && p.rank[o] > best })
+		if slices.ContainsFunc(bad, func(o int32) bool { return named[o] }) {
+			continue
+		}
+		for _, o := range bad {
+			q.add(origin{kind: isArchitecture, from: o}, q.beside(o, best)...)
 		}
 	}
 }

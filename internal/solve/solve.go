@@ -9,9 +9,9 @@
 //     is also answered by a package that obsoletes it. A spec in parentheses is a rich dependency that has to hold.
 //   - A package needs one provider of each of its Requires. It cannot stand beside what it conflicts with, beside what
 //     it obsoletes (by the package's own name and version, not by its Provides), nor beside a package of its own name,
-//     unless one of the two is for 32 and the other for 64 bit. The latter, and the next rule, are what libsolv does as
-//     Fedora and RHEL build it, not as Debian does.
-//   - A package of an inferior architecture comes only together with the same version of the better one, if that exists.
+//     unless one of the two is for 32 and the other for 64 bit.
+//   - A package of an inferior architecture comes only together with the same version of the better one, if that exists,
+//     unless it was asked for itself.
 //   - Between candidates it takes the preferred, then the best architecture, the newest version of each name, what is
 //     not obsoleted by another candidate, what an installed package recommends or what supplements one, what has no newer
 //     version, what provides the newer version of a shared capability, what is suggested, and the first name.
