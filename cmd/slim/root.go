@@ -20,7 +20,11 @@ const (
 // commands are the constructors of all commands, in the order of the help.
 func commands() []func(*environment) *cobra.Command {
 	return []func(*environment) *cobra.Command{
+		newBuildCommand,
+		newPlanCommand,
+		newInspectCommand,
 		newInitCommand,
+		newCacheCommand,
 		newSchemaCommand,
 		newCompletionCommand,
 		newVersionCommand,
