@@ -14,7 +14,7 @@ import (
 // Limits of a recipe file. They are far above what anyone writes and keep a hostile file from costing more than it is.
 const (
 	maxRecipeSize  = 1 << 20 // bytes of one file
-	maxRecipeNodes = 50_000  // values of one file, aliases expanded
+	maxRecipeNodes = 20_000  // values of one file, aliases expanded
 	maxRecipeDepth = 32      // of nesting
 	maxExtends     = 16      // parents above a recipe
 	maxFaults      = 100     // reported of one file

@@ -446,7 +446,7 @@ func TestAliasBomb(t *testing.T) {
 		fmt.Fprintf(&b, "x%d: &x%d [%s*x%d]\n", i, i, strings.Repeat(fmt.Sprintf("*x%d,", i-1), 9), i-1)
 	}
 	_, err := readText(t, b.String(), RecipeOptions{})
-	if err == nil || !strings.Contains(err.Error(), "more than 50000 values, aliases expanded") {
+	if err == nil || !strings.Contains(err.Error(), "more than 20000 values, aliases expanded") {
 		t.Errorf("%v", err)
 	}
 }

@@ -129,7 +129,7 @@ func (c *checker) matches(pattern, text string) bool {
 // value checks n, which stands at path, against s.
 func (c *checker) value(n *node, s *shape, path string) {
 	switch {
-	case n.kind == 0:
+	case n.kind == 0, len(c.faults.list) >= maxFaults:
 		return
 	case !n.is(s.kinds):
 		c.wrongKind(n, s, path)
@@ -260,6 +260,7 @@ func (c *checker) entry(e entry, s *shape, path string) {
 	at := joinKey(path, e.key)
 	k, ok := s.key(e.key)
 	switch {
+	case len(c.faults.list) >= maxFaults:
 	case ok && k.refuse != "":
 		c.faults.add(e.place, "", "%s: %s", at, k.refuse)
 	case ok:
