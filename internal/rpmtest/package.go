@@ -319,7 +319,7 @@ func (f *file) complete(time int64) error {
 	f.inCPIO = f.Flags&FlagGhost == 0
 	switch f.Mode & typeMask {
 	case typeDir:
-		f.size = 4096
+		f.size = 0
 	case typeSymlink:
 		f.size = int64(len(f.Link))
 	case typeRegular:

@@ -105,10 +105,10 @@ func TestRPMReadsHeader(t *testing.T) {
 	const files = "[%{FILENAMES} %{FILEMODES:octal} %{FILEUSERNAME}:%{FILEGROUPNAME} %{FILESIZES} %{FILEMTIMES} %{FILENLINKS} %{FILEFLAGS:fflags}|%{FILELANGS}|%{FILELINKTOS}\n]"
 	got := run(t, "rpm", "-qp", "--nosignature", "--qf", "%{NEVRA} %{EPOCH} %{SUMMARY} %{SIZE} %{PAYLOADCOMPRESSOR}\n"+files, file)
 	want := `demo-2:1.0~rc1^git-3.x86_64 2 A <demo> & more 40 zstd
-/ 40755 root:root 4096 1700000000 1 ||
+/ 40755 root:root 0 1700000000 1 ||
 /dev/demo 20666 root:root 0 1700000000 1 ||
 /etc/demo.conf 100644 root:root 12 1700000000 1 cn||
-/etc/demo.d 40750 root:adm 4096 1700000000 1 ||
+/etc/demo.d 40750 root:adm 0 1700000000 1 ||
 /usr/bin/demo 104755 root:root 4 1700000000 1 ||
 /usr/bin/hi 120777 root:root 4 1700000000 1 ||demo
 /usr/bin/with blank 120777 root:root 13 1700000000 1 ||../with blank
