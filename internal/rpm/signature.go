@@ -209,11 +209,14 @@ func splitSignatures(data []byte) (out []*packet.Signature, err error) {
 				return fmt.Errorf("reading signature packet: %w", err)
 			}
 			sig, err := signatureOf(op)
-			if err != nil {
+			switch {
+			case err == nil:
+				out = append(out, sig)
+			case errors.Is(err, errUnsupported):
 				fault = err
-				continue
+			default:
+				return err
 			}
-			out = append(out, sig)
 		}
 		if len(out) == 0 && fault == nil {
 			fault = errors.New("no signature in it")

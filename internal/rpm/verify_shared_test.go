@@ -233,7 +233,7 @@ func TestSharedPayloads(t *testing.T) {
 	}
 }
 
-func fileChecksum(t *testing.T, path string) Checksum {
+func fileChecksum(t testing.TB, path string) Checksum {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
