@@ -117,7 +117,7 @@ func (i *Image) index(r *Recipe) error {
 	images, platforms := make([]v1.Image, len(i.Platforms)), make([]v1.Platform, len(i.Platforms))
 	for k, p := range i.Platforms {
 		images[k] = p.Image
-		platforms[k] = v1.Platform{OS: p.Platform.OS, Architecture: p.Platform.Architecture, Variant: p.Platform.Variant}
+		platforms[k] = p.Platform.v1()
 	}
 	var err error
 	i.Index, err = image.Index(images, platforms, i.annotations(r))

@@ -45,9 +45,16 @@ func exitCode(err error) int {
 		return decided.code
 	case errors.As(err, &recipe), errors.As(err, &read), errors.As(err, &distro):
 		return exitUsage
-	default:
-		return exitFailed
 	}
+	switch builder.KindOf(err) {
+	case builder.FailedResolution:
+		return exitResolution
+	case builder.FailedVerification:
+		return exitVerification
+	case builder.FailedNetwork:
+		return exitNetwork
+	}
+	return exitFailed
 }
 
 // printError says err on stderr, its hints on lines of their own.
@@ -68,6 +75,8 @@ func (env *environment) printError(err error) {
 		env.hint(decided.hint)
 	case errors.As(err, &distro):
 		env.hint("known are " + strings.Join(distro.Known, ", "))
+	default:
+		env.hint(builder.HintOf(err))
 	}
 }
 

@@ -1,0 +1,114 @@
+package builder
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"slim/internal/store"
+)
+
+// Delivery is where an image went.
+type Delivery struct {
+	Destination string // as asked for
+	Digest      string // of the index, or of the one image
+	Reference   string // of a registry, without digest; "" for the other kinds
+	Notes       []string
+}
+
+// String is REFERENCE@DIGEST for a registry, DESTINATION DIGEST otherwise.
+func (d Delivery) String() string {
+	if d.Reference != "" {
+		return d.Reference + "@" + d.Digest
+	}
+	return d.Destination + " " + d.Digest
+}
+
+// CheckDestination says whether Deliver understands a destination.
+func CheckDestination(dest string) error {
+	_, err := store.Parse(dest)
+	return err
+}
+
+// SharedDestination reports whether images of several recipes may go to a destination: an OCI layout without a tag.
+func SharedDestination(dest string) bool {
+	ref, err := store.Parse(dest)
+	return err == nil && ref.Kind == store.KindOCI && ref.Tag == ""
+}
+
+// Deliver brings the image to a destination (see CheckDestination): docker://REFERENCE, oci:DIR[:TAG],
+// oci-archive:FILE, docker-archive:FILE, dir:DIR or a .tar. After an error nothing is there that was not before, but
+// for blobs in a registry that nothing refers to. Errors of a registry are *store.RegistryError.
+func (i *Image) Deliver(ctx context.Context, dest string, o Options) (*Delivery, error) {
+	ref, err := store.Parse(dest)
+	if err != nil {
+		return nil, err
+	}
+	o.Report.Report(Event{Phase: PhaseDelivery, Message: ""})
+	result, err := store.Write(ctx, ref, i.artifact(), store.Options{
+		Jobs: max(4, o.jobs()), Name: i.Name, Host: HostPlatform().v1(),
+		Progress: func(done, total int64) {
+			o.Report.Report(Event{Phase: PhaseDelivery, Done: done, Total: total})
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	d := &Delivery{Destination: dest, Digest: result.Digest.String(), Notes: result.Unset}
+	if ref.Kind == store.KindDocker {
+		d.Reference = ref.Reference.String()
+	}
+	return d, nil
+}
+
+func (p Platform) v1() v1.Platform {
+	return v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}
+}
+
+func (i *Image) artifact() store.Artifact {
+	a := store.Artifact{Index: i.Index}
+	for _, p := range i.Platforms {
+		a.Images = append(a.Images, p.Image)
+		a.Platforms = append(a.Platforms, p.Platform.v1())
+	}
+	return a
+}
+
+// InspectedImage is what stands at a reference.
+type InspectedImage struct {
+	Reference string
+	Digest    string // of the index, or of the one image
+	Images    []*Inspection
+}
+
+// Inspect reads the image at a reference, slim's or not, in the words of Deliver; dir: has nothing to inspect.
+func Inspect(ctx context.Context, reference string, o Options) (*InspectedImage, error) {
+	ref, err := store.Parse(reference)
+	if err != nil {
+		return nil, err
+	}
+	a, err := store.Read(ctx, ref, store.Options{Jobs: max(4, o.jobs())})
+	if err != nil {
+		return nil, err
+	}
+	digest, err := a.Digest()
+	if err != nil {
+		return nil, err
+	}
+	work, err := o.workDir()
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(work)
+	out := &InspectedImage{Reference: reference, Digest: digest.String()}
+	for _, img := range a.Images {
+		one, err := inspect(ctx, img, work)
+		if err != nil {
+			return nil, fmt.Errorf("inspecting %s: %w", reference, err)
+		}
+		out.Images = append(out.Images, one)
+	}
+	return out, nil
+}

@@ -1,0 +1,57 @@
+package builder
+
+import (
+	"errors"
+
+	"slim/internal/fetch"
+	"slim/internal/rootfs"
+	"slim/internal/rpm"
+	"slim/internal/solve"
+	"slim/internal/store"
+)
+
+// FailureKind sorts errors by whose business they are.
+type FailureKind int
+
+const (
+	FailedOther        FailureKind = iota
+	FailedResolution               // no set of packages meets the recipe, or its packages conflict
+	FailedVerification             // a signature, digest, size or name is not what it has to be
+	FailedNetwork                  // a repository or registry cannot be reached, or wants other credentials
+)
+
+// KindOf sorts an error of this package. Of joined errors the gravest counts: verification, resolution, network.
+func KindOf(err error) FailureKind {
+	var (
+		unsolvable *solve.Error
+		conflicts  *rootfs.ConflictError
+		unverified *VerifyError
+		pkg        *rpm.VerifyError
+		transfer   *fetch.Error
+		registry   *store.RegistryError
+	)
+	mismatch := errors.As(err, &transfer) && transfer.Kind == fetch.Mismatch
+	switch {
+	case errors.As(err, &unverified), errors.As(err, &pkg), mismatch:
+		return FailedVerification
+	case errors.As(err, &unsolvable), errors.As(err, &conflicts):
+		return FailedResolution
+	case errors.As(err, &registry):
+		return FailedNetwork
+	case transfer != nil:
+		switch transfer.Kind {
+		case fetch.Network, fetch.NotFound, fetch.Credentials, fetch.Offline:
+			return FailedNetwork
+		}
+	}
+	return FailedOther
+}
+
+// HintOf is what to do about an error, "" when there is nothing to say.
+func HintOf(err error) string {
+	var conflicts *rootfs.ConflictError
+	if errors.As(err, &conflicts) {
+		return "exclude one of the packages, or leave out what requires it"
+	}
+	return ""
+}

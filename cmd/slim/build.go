@@ -1,0 +1,329 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"slim/builder"
+)
+
+// buildFlags are the flags of commands that resolve and fetch.
+type workFlags struct {
+	recipe  recipeFlags
+	offline bool
+	jobs    int
+	json    bool
+}
+
+func (f *workFlags) add(cmd *cobra.Command) {
+	f.recipe.add(cmd)
+	cmd.Flags().BoolVar(&f.offline, "offline", false, "open no network connection")
+	cmd.Flags().IntVar(&f.jobs, "jobs", 0, "do `N` things at once (default: one a processor)")
+	addJSONFlag(cmd, &f.json)
+}
+
+// options are what the flags and the environment say about working.
+func (f *workFlags) options(env *environment, p *progress) (builder.Options, error) {
+	o := builder.Options{
+		CacheDir: builder.DefaultCacheDir(env.getenv, env.home), Jobs: f.jobs, Offline: f.offline, Version: readBuildVersion().Version,
+		Builtin: env.builtin, Report: p.report, WorkDir: env.getenv("TMPDIR"),
+	}
+	if f.jobs < 0 {
+		return o, usageError("", "--jobs is a number above 0")
+	}
+	if s := env.getenv("SOURCE_DATE_EPOCH"); s != "" {
+		epoch, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || epoch < 0 || epoch > 1<<32-1 {
+			return o, usageError("unset it, or give seconds since 1970", "SOURCE_DATE_EPOCH is %q", s)
+		}
+		o.Epoch = &epoch
+	}
+	return o, nil
+}
+
+func newBuildCommand(env *environment) *cobra.Command {
+	var flags workFlags
+	var outputs []string
+	var digestFile string
+	cmd := &cobra.Command{
+		Use:   "build RECIPE...",
+		Short: "Build the image of a recipe and deliver it",
+		Long: `Build resolves the recipe's packages, fetches and verifies them, assembles the
+image, and delivers it: to each -o, without one to the recipe's push, without
+that to ./NAME.tar. A destination is
+
+  docker://REFERENCE       a registry, with docker's or podman's credentials
+  oci:DIR[:TAG]            an OCI image layout; several images may share it
+  oci-archive:FILE         the same as a tar
+  docker-archive:FILE      a tar for docker load
+  NAME.tar                 a tar for docker load, podman load and OCI tools alike
+  dir:DIR                  the plain root file system
+
+The last line of the answer is where the image is and its digest.`,
+		Example: `  slim build recipe.yaml
+  slim build recipe.yaml -o docker://registry.example/base/httpd:2.4
+  slim build recipe.yaml --platform linux/amd64,linux/arm64 -o oci:images`,
+		GroupID: groupBuild,
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			b := build{env: env, flags: &flags, outputs: outputs}
+			return b.run(cmd.Context(), args, digestFile)
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().StringArrayVarP(&outputs, "output", "o", nil, "deliver to this `DEST`, may be repeated")
+	cmd.Flags().StringVar(&digestFile, "digestfile", "", "write the image's digest to `F`")
+	return cmd
+}
+
+// build is one run of the build command.
+type build struct {
+	env     *environment
+	flags   *workFlags
+	outputs []string
+}
+
+// built is what came of one recipe.
+type built struct {
+	image      *builder.Image
+	deliveries []builder.Delivery
+	timings    timings
+}
+
+func (b *build) run(ctx context.Context, recipes []string, digestFile string) error {
+	all, err := b.all(ctx, recipes)
+	for _, one := range all {
+		defer one.image.Close()
+	}
+	if err != nil {
+		return err
+	}
+	if digestFile != "" {
+		var digests strings.Builder
+		for _, one := range all {
+			fmt.Fprintln(&digests, one.deliveries[0].Digest)
+		}
+		if err := os.WriteFile(digestFile, []byte(digests.String()), 0o666); err != nil {
+			return err
+		}
+	}
+	if b.flags.json {
+		return writeJSON(b.env.stdout, buildAnswer(all))
+	}
+	for _, one := range all {
+		if err := printBuilt(b.env.stdout, one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *build) all(ctx context.Context, recipes []string) ([]built, error) {
+	read, err := readRecipes(b.env, &b.flags.recipe, recipes)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.checkOutputs(read); err != nil {
+		return nil, err
+	}
+	var all []built
+	for _, r := range read {
+		p := b.env.newProgress()
+		one, err := b.one(ctx, r, p)
+		p.close(err)
+		if one != nil {
+			all = append(all, *one)
+		}
+		if err != nil {
+			if len(read) > 1 {
+				err = fmt.Errorf("%s: %w", r.File, err)
+			}
+			return all, err
+		}
+		b.warnScriptlets(one.image)
+	}
+	return all, nil
+}
+
+// readRecipes reads all recipes before any work is done.
+func readRecipes(env *environment, flags *recipeFlags, files []string) ([]*builder.Recipe, error) {
+	opts, err := flags.options(env)
+	if err != nil {
+		return nil, err
+	}
+	var out []*builder.Recipe
+	for _, file := range files {
+		r, err := builder.ReadRecipe(file, opts)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// checkOutputs refuses malformed destinations before any work is done.
+func (b *build) checkOutputs(recipes []*builder.Recipe) error {
+	for _, r := range recipes {
+		for _, d := range destinations(r, b.outputs) {
+			if err := builder.CheckDestination(d); err != nil {
+				return usageError("slim build --help lists the kinds of destinations", "%w", err)
+			}
+		}
+	}
+	if len(recipes) < 2 {
+		return nil
+	}
+	for _, d := range b.outputs {
+		if !builder.SharedDestination(d) {
+			return usageError("an oci:DIR without a tag takes all of them", "%d recipes cannot all go to %s", len(recipes), d)
+		}
+	}
+	return nil
+}
+
+// destinations are where the image of r goes.
+func destinations(r *builder.Recipe, outputs []string) []string {
+	if len(outputs) > 0 {
+		return outputs
+	}
+	var out []string
+	for _, ref := range r.Push {
+		if !strings.Contains(ref, "://") {
+			ref = "docker://" + ref
+		}
+		out = append(out, ref)
+	}
+	if len(out) == 0 {
+		out = append(out, "./"+r.Name+".tar")
+	}
+	return out
+}
+
+// timings are the seconds that the parts of a build took.
+type timings struct {
+	Resolve float64 `json:"resolve"`
+	Build   float64 `json:"build"`
+	Deliver float64 `json:"deliver"`
+}
+
+func (b *build) one(ctx context.Context, r *builder.Recipe, p *progress) (*built, error) {
+	opts, err := b.flags.options(b.env, p)
+	if err != nil {
+		return nil, err
+	}
+	out := &built{}
+	start := b.env.now()
+	lap := func(to *float64) {
+		now := b.env.now()
+		*to, start = now.Sub(start).Round(time.Millisecond).Seconds(), now
+	}
+	lock, err := builder.Resolve(ctx, r, opts)
+	if err != nil {
+		return nil, err
+	}
+	lap(&out.timings.Resolve)
+	if out.image, err = builder.Build(ctx, r, lock, opts); err != nil {
+		return nil, err
+	}
+	lap(&out.timings.Build)
+	for _, d := range destinations(r, b.outputs) {
+		delivery, err := out.image.Deliver(ctx, d, opts)
+		if err != nil {
+			return out, err
+		}
+		out.deliveries = append(out.deliveries, *delivery)
+	}
+	lap(&out.timings.Deliver)
+	return out, nil
+}
+
+// warnScriptlets says which scriptlets were not evaluated, in one warning for the whole image.
+func (b *build) warnScriptlets(img *builder.Image) {
+	slots := map[string][]string{}
+	var order []string
+	for _, p := range img.Platforms {
+		for _, s := range p.Unevaluated {
+			if slots[s.Package] == nil {
+				order = append(order, s.Package)
+			}
+			slots[s.Package] = append(slots[s.Package], s.Slot)
+		}
+	}
+	if len(order) == 0 {
+		return
+	}
+	b.env.say("warning: the scriptlets of %d packages were not evaluated; what they would have made is missing in the image:", len(order))
+	for _, name := range order {
+		b.env.say("  %s: %s", name, strings.Join(slots[name], ", "))
+	}
+	b.env.hint("scriptlets: {PACKAGE: skip} in the recipe acknowledges those you know to be needless")
+}
+
+// printBuilt writes the answer for people: what is in the image, what was left out, where it went.
+func printBuilt(w io.Writer, one built) error {
+	out := &lines{w: w}
+	for _, p := range one.image.Platforms {
+		var download, installed int64
+		for _, pkg := range p.Packages {
+			download, installed = download+pkg.Size, installed+pkg.InstalledSize
+		}
+		digest, err := p.Image.Digest()
+		if err != nil {
+			return err
+		}
+		total, err := p.Size()
+		if err != nil {
+			return err
+		}
+		out.printf("%s for %s  %s\n", one.image.Name, p.Platform, digest)
+		out.printf("  packages  %d, %s as files, %s installed\n", len(p.Packages), size(download), size(installed))
+		for _, pkg := range p.Packages {
+			out.printf("    %-44s %9s\n", pkg.NEVRA, size(pkg.InstalledSize))
+		}
+		out.printf("  left out %s\n", strippedText(p.Stripped))
+		out.printf("  layers    %d, %s compressed\n", len(p.Layers), size(total))
+	}
+	for _, d := range one.deliveries {
+		for _, note := range d.Notes {
+			out.printf("  not set   %s\n", note)
+		}
+	}
+	for _, d := range one.deliveries {
+		out.printf("%s\n", d)
+	}
+	return out.err
+}
+
+// strippedText says what each rule took.
+func strippedText(all []builder.Stripped) string {
+	var parts []string
+	for _, s := range all {
+		if s.Files > 0 {
+			parts = append(parts, fmt.Sprintf(" %s: %d files, %s", s.Rule, s.Files, size(s.Bytes)))
+		}
+	}
+	if len(parts) == 0 {
+		return " nothing"
+	}
+	return strings.Join(parts, ";")
+}
+
+// lines writes text and keeps the first error.
+type lines struct {
+	w   io.Writer
+	err error
+}
+
+func (l *lines) printf(format string, args ...any) {
+	if l.err == nil {
+		_, l.err = fmt.Fprintf(l.w, format, args...)
+	}
+}

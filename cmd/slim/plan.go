@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"slim/builder"
+)
+
+type planJSON struct {
+	Version   int                `json:"version"`
+	Name      string             `json:"name"`
+	Platforms []planPlatformJSON `json:"platforms"`
+}
+
+type planPlatformJSON struct {
+	Platform string        `json:"platform"`
+	Packages []packageJSON `json:"packages"`
+	Choices  []choiceJSON  `json:"choices"`
+}
+
+type choiceJSON struct {
+	RequiredBy string   `json:"required_by"`
+	Capability string   `json:"capability"`
+	Taken      string   `json:"taken"`
+	Others     []string `json:"others"`
+	Why        string   `json:"why"`
+}
+
+func newPlanCommand(env *environment) *cobra.Command {
+	var flags workFlags
+	cmd := &cobra.Command{
+		Use:   "plan RECIPE",
+		Short: "Show what would be installed, and why",
+		Long: `Plan resolves the recipe's packages and shows them with their sizes and what
+asked for them, and where several packages could have served, which was taken
+and which were not. It fetches metadata only.`,
+		GroupID: groupBuild,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			recipes, err := readRecipes(env, &flags.recipe, args)
+			if err != nil {
+				return err
+			}
+			p := env.newProgress()
+			opts, err := flags.options(env, p)
+			if err != nil {
+				return err
+			}
+			lock, err := builder.Resolve(cmd.Context(), recipes[0], opts)
+			p.close(err)
+			if err != nil {
+				return err
+			}
+			if flags.json {
+				return writeJSON(env.stdout, planAnswer(recipes[0], lock))
+			}
+			out := &lines{w: env.stdout}
+			for i := range lock.Platforms {
+				printPlan(out, recipes[0], &lock.Platforms[i])
+			}
+			return out.err
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+func planAnswer(r *builder.Recipe, lock *builder.Lock) planJSON {
+	doc := planJSON{Version: 1, Name: r.Name}
+	for _, l := range lock.Platforms {
+		p := planPlatformJSON{Platform: l.Platform.String(), Packages: packagesJSON(l.Packages), Choices: []choiceJSON{}}
+		for _, c := range l.Choices {
+			j := choiceJSON{RequiredBy: c.By, Capability: c.Capability, Taken: c.Taken.String(), Others: []string{}, Why: c.Why}
+			for _, o := range c.Others {
+				j.Others = append(j.Others, o.String())
+			}
+			p.Choices = append(p.Choices, j)
+		}
+		doc.Platforms = append(doc.Platforms, p)
+	}
+	return doc
+}
+
+func printPlan(out *lines, r *builder.Recipe, l *builder.LockedPlatform) {
+	download, installed := l.Size()
+	out.printf("%s for %s: %d packages, %s to fetch, %s installed\n", r.Name, l.Platform, len(l.Packages), size(download), size(installed))
+	width := 0
+	for _, p := range l.Packages {
+		width = max(width, len(p.NEVRA.String()))
+	}
+	for _, p := range l.Packages {
+		why := "requested as " + p.Reason.Spec
+		switch {
+		case p.Reason.Spec == p.Name:
+			why = "requested"
+		case p.Reason.Spec == "":
+			why = fmt.Sprintf("%s needs %s", p.Reason.By.Name, p.Reason.Capability)
+		}
+		out.printf("  %-*s %9s  %s\n", width, p.NEVRA, size(p.InstalledSize), why)
+	}
+	for i, c := range l.Choices {
+		if i == 0 {
+			out.printf("\nchosen among several:\n")
+		}
+		var others []string
+		for _, o := range c.Others {
+			others = append(others, o.Name)
+		}
+		out.printf("  %s for %s of %s, not %s (%s)\n", c.Taken.Name, c.Capability, c.By, strings.Join(others, ", "), c.Why)
+	}
+}
