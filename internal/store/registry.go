@@ -1,0 +1,199 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// defaultJobs are transfers at once.
+const defaultJobs = 4
+
+func remoteOptions(ctx context.Context, o Options) []remote.Option {
+	keys := o.Keychain
+	if keys == nil {
+		keys = DefaultKeychain()
+	}
+	jobs := o.Jobs
+	if jobs < 1 {
+		jobs = defaultJobs
+	}
+	return []remote.Option{
+		remote.WithContext(ctx), remote.WithAuthFromKeychain(keys), remote.WithTransport(newTransport(o)),
+		remote.WithJobs(jobs), remote.WithUserAgent("slim"),
+	}
+}
+
+// writeRegistry sends what the registry does not have: layers, then configs and manifests, then what is tagged.
+func writeRegistry(ctx context.Context, ref Ref, a Artifact, o Options) error {
+	if d, ok := ref.Reference.(name.Digest); ok {
+		if got, err := a.Digest(); err != nil || got.String() != d.DigestStr() {
+			return fmt.Errorf("the image's digest is %s", got)
+		}
+	}
+	m, err := newMeter(a, o.Progress)
+	if err != nil {
+		return err
+	}
+	p, err := remote.NewPusher(remoteOptions(ctx, o)...)
+	if err != nil {
+		return err
+	}
+	s := &sending{meter: m, mounts: o.Mounts, to: ref.Reference.Context()}
+	var t remote.Taggable = &sentIndex{a.Index, s}
+	if a.Index == nil {
+		t = &sentImage{a.Images[0], s}
+	}
+	if err := p.Push(ctx, ref.Reference, t); err != nil {
+		return registryError(ctx, ref.Reference.Context().RegistryStr(), err)
+	}
+	m.add(m.total)
+	return nil
+}
+
+// sending is what the layers of a push have in common.
+type sending struct {
+	meter  *meter
+	mounts map[v1.Hash]name.Repository
+	to     name.Repository
+}
+
+func (s *sending) layer(l v1.Layer) (v1.Layer, error) {
+	h, err := l.Digest()
+	if err != nil {
+		return nil, err
+	}
+	m, mounted := l.(*remote.MountableLayer)
+	if mounted {
+		l = m.Layer
+	}
+	l = &sentLayer{l, s.meter}
+	if from, ok := s.mounts[h]; ok && from.RegistryStr() == s.to.RegistryStr() && from.String() != s.to.String() {
+		return &remote.MountableLayer{Layer: l, Reference: from.Digest(h.String())}, nil
+	}
+	if mounted {
+		return &remote.MountableLayer{Layer: l, Reference: m.Reference}, nil
+	}
+	return l, nil
+}
+
+type sentLayer struct {
+	v1.Layer
+	m *meter
+}
+
+func (l *sentLayer) Compressed() (io.ReadCloser, error) {
+	r, err := l.Layer.Compressed()
+	if err != nil {
+		return nil, &localError{err}
+	}
+	return l.m.reader(r), nil
+}
+
+type sentImage struct {
+	v1.Image
+	s *sending
+}
+
+func (i *sentImage) Layers() ([]v1.Layer, error) {
+	layers, err := i.Image.Layers()
+	if err != nil {
+		return nil, err
+	}
+	sent := make([]v1.Layer, len(layers))
+	for n, l := range layers {
+		if sent[n], err = i.s.layer(l); err != nil {
+			return nil, err
+		}
+	}
+	return sent, nil
+}
+
+type sentIndex struct {
+	v1.ImageIndex
+	s *sending
+}
+
+func (x *sentIndex) Image(h v1.Hash) (v1.Image, error) {
+	img, err := x.ImageIndex.Image(h)
+	if err != nil {
+		return nil, err
+	}
+	return &sentImage{img, x.s}, nil
+}
+
+func readRegistry(ctx context.Context, ref Ref, o Options) (Artifact, error) {
+	host := ref.Reference.Context().RegistryStr()
+	d, err := remote.Get(ref.Reference, remoteOptions(ctx, o)...)
+	if err != nil {
+		return Artifact{}, registryError(ctx, host, err)
+	}
+	var a Artifact
+	if d.MediaType.IsIndex() {
+		x, err := d.ImageIndex()
+		if err == nil {
+			a, err = artifactOfIndex(x)
+		}
+		return a, registryError(ctx, host, err)
+	}
+	img, err := d.Image()
+	if err == nil {
+		a, err = artifactOfImage(img, nil)
+	}
+	return a, registryError(ctx, host, err)
+}
+
+// artifactOfImage is an image alone. Without a platform in a descriptor its config says it.
+func artifactOfImage(img v1.Image, p *v1.Platform) (Artifact, error) {
+	p, err := platformOf(img, p)
+	if err != nil {
+		return Artifact{}, err
+	}
+	return Artifact{Images: []v1.Image{img}, Platforms: []v1.Platform{*p}}, nil
+}
+
+func platformOf(img v1.Image, p *v1.Platform) (*v1.Platform, error) {
+	if p != nil && p.Architecture != "" {
+		return p, nil
+	}
+	c, err := img.ConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("image config: %w", err)
+	}
+	if p = c.Platform(); p == nil {
+		p = &v1.Platform{}
+	}
+	return p, nil
+}
+
+// artifactOfIndex has the images of an index.
+func artifactOfIndex(x v1.ImageIndex) (Artifact, error) {
+	m, err := x.IndexManifest()
+	if err != nil {
+		return Artifact{}, err
+	}
+	a := Artifact{Index: x}
+	for _, d := range m.Manifests {
+		// BuildKit puts attestations among the images, for a platform that does not exist.
+		if !d.MediaType.IsImage() || d.Platform != nil && d.Platform.OS == "unknown" {
+			continue
+		}
+		img, err := x.Image(d.Digest)
+		if err != nil {
+			return Artifact{}, err
+		}
+		p, err := platformOf(img, d.Platform)
+		if err != nil {
+			return Artifact{}, err
+		}
+		a.Images, a.Platforms = append(a.Images, img), append(a.Platforms, *p)
+	}
+	if len(a.Images) == 0 {
+		return Artifact{}, fmt.Errorf("index %s has no images", m.MediaType)
+	}
+	return a, nil
+}
