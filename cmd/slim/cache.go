@@ -75,8 +75,10 @@ func newCachePruneCommand(env *environment) *cobra.Command {
 	var asJSON bool
 	var keep string
 	cmd := &cobra.Command{
-		Use:     "prune --keep SIZE",
-		Short:   "Remove what was not used for longest, until SIZE is left",
+		Use:   "prune --keep SIZE",
+		Short: "Remove what was not used for longest, until SIZE is left",
+		Long: `Remove the files that were not used for longest, until SIZE is left. What is in
+use, or was used within the last minute, stays.`,
 		Example: "  slim cache prune --keep 2GB\n  slim cache prune --keep 0",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

@@ -78,7 +78,7 @@ It is not the slim of SlimToolkit, which cuts finished images down.`,
 		&cobra.Group{ID: groupLook, Title: "Looking into images:"},
 		&cobra.Group{ID: groupOther, Title: "Other:"},
 	)
-	root.SetHelpCommand(&cobra.Command{Hidden: true})
+	root.SetHelpCommand(newHelpCommand())
 	root.PersistentFlags().StringVar(&env.progressMode, "progress", "auto", "auto, plain or none")
 	for _, newCommand := range commands() {
 		root.AddCommand(newCommand(env))
@@ -96,6 +96,26 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 		hint = "did you mean " + strings.Join(near, " or ") + "?"
 	}
 	return &exitError{code: exitUsage, err: fmt.Errorf("unknown command %q", args[0]), hint: hint}
+}
+
+// newHelpCommand is "slim help COMMAND", which the help does not list: --help says the same.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "help [COMMAND]",
+		Short:  "Show the help of a command",
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err == nil && len(rest) > 0 {
+				err = usageError("slim --help lists the commands", "unknown command %q", strings.Join(args, " "))
+			}
+			if err != nil {
+				return err
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
 }
 
 // markStarted notes in started when the work of a command begins: errors before that are about the command line.
