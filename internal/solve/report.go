@@ -37,8 +37,7 @@ func (r *report) collect() {
 	for i := 1; i < r.s.first; i++ {
 		c := &r.s.clauses[i]
 		if c.why.kind == isRequest {
-			by, _ := r.s.policy.order(filter(c.lits, r.s.holds))
-			r.asked = append(r.asked, need{i, by})
+			r.asked = append(r.asked, need{i, r.answering(i)})
 			continue
 		}
 		if !r.s.installed(c.why.from) {
@@ -48,6 +47,14 @@ func (r *report) collect() {
 			r.needs[c.why.from] = append(r.needs[c.why.from], need{i, by})
 		}
 	}
+}
+
+// answering are the installed packages that answer a request, the one taken for it first, else the best.
+func (r *report) answering(i int) []int32 {
+	by := filter(r.s.clauses[i].lits, r.s.holds)
+	best, _ := r.s.policy.order(by)
+	by = partition(by, func(id int32) bool { return id == best[0] })
+	return partition(by, func(id int32) bool { return int(-r.s.reason[id]) == i })
 }
 
 func (s *search) holds(lit int32) bool { return lit > 0 && s.value[lit] > 0 }
