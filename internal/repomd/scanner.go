@@ -512,7 +512,7 @@ func (s *scanner) fill() {
 		}
 		if err != nil {
 			// What came before the error is not looked at: the input as a whole is bad.
-			s.wrap(err)
+			s.err = err
 			return
 		}
 	}
