@@ -102,7 +102,7 @@ func (c Capability) IsRich() bool { return strings.HasPrefix(c.Name, "(") }
 func (c Capability) IsPath() bool { return strings.HasPrefix(c.Name, "/") }
 
 // Matches reports whether what c provides satisfies what r requires: same name, overlapping version ranges
-// (rpmdsCompare in lib/rpmds.c). A side without a version matches every version.
+// (rpmverOverlap in rpmio/rpmver.c). A side without a version matches every version.
 func (c Capability) Matches(r Capability) bool {
 	if c.Name != r.Name {
 		return false
@@ -120,6 +120,10 @@ func (c Capability) Overlaps(r Capability) bool {
 		return c.Sense&Greater != 0 || r.Sense&Less != 0
 	case order > 0:
 		return c.Sense&Less != 0 || r.Sense&Greater != 0
+	}
+	// A side without a release that allows equality matches whatever the release of the other.
+	if c.EVR.Release != "" && r.EVR.Release == "" && r.Sense&Equal != 0 || c.EVR.Release == "" && r.EVR.Release != "" && c.Sense&Equal != 0 {
+		return true
 	}
 	return c.Sense&r.Sense != 0
 }
