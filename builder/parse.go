@@ -241,7 +241,11 @@ func (l *loader) set(repo *node, table key, set Setting, f *faults) {
 	}
 	k, ok := table.key(name)
 	if !ok || k.refuse != "" {
-		f.add(at, "known are "+strings.Join(table.names(), ", "), "unknown key %q of the repository", name)
+		hint := "known are " + strings.Join(table.names(), ", ")
+		if near := nearest(name, table.names()); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		f.add(at, hint, "unknown key %q of the repository", name)
 		return
 	}
 	for _, other := range table.exactlyOne {

@@ -85,7 +85,7 @@ func (p *progress) tell(redraw bool) {
 		return
 	}
 	p.told = now
-	line := p.current.Phase + strings.TrimRight("  "+amounts(p.current, false), " ")
+	line := strings.TrimRight(fmt.Sprintf("%-9s %s", p.current.Phase, amounts(p.current, false)), " ")
 	if !p.live {
 		p.env.say("%s ...", line)
 		return
