@@ -3,6 +3,7 @@ package rpmdb
 import (
 	"fmt"
 	"io"
+	"path"
 	"strconv"
 	"strings"
 )
@@ -30,10 +31,12 @@ func (l Location) Path() string { return l.Dir + "/" + l.Format.FileName() }
 //
 // The packages decide first: a database goes into the one of /usr/lib/sysimage/rpm and /var/lib/rpm that they own as
 // a directory and, when they own both or neither, where the distribution is known to have it (Fedora from 36, Enterprise
-// Linux from 10 and SUSE: /usr/lib/sysimage/rpm, all others /var/lib/rpm). The format is known from the distribution
+// Linux from 10 and SUSE: /usr/lib/sysimage/rpm, all others /var/lib/rpm). One that is not known has it in
+// /usr/lib/sysimage/rpm when its packages own /usr/lib/sysimage. The format is known from the distribution
 // alone; those that are not named here use sqlite.
 func Locate(ownedDirs func(path string) (isDir, isSymlink bool), osReleaseID, versionID string) Location {
 	d := distribution(osReleaseID, versionID)
+	isDirectory := func(p string) bool { is, _ := ownedDirs(p); return is }
 	sysimage, sysimageLink := ownedDirs(dirSysimage)
 	varLib, varLibLink := ownedDirs(dirVar)
 	l := Location{Dir: dirVar, Format: d.format}
@@ -46,7 +49,7 @@ func Locate(ownedDirs func(path string) (isDir, isSymlink bool), osReleaseID, ve
 		if varLibLink {
 			l.Dir = dirSysimage
 		}
-	case d.sysimage:
+	case d.sysimage, !d.known && isDirectory(path.Dir(dirSysimage)):
 		l.Dir = dirSysimage
 	}
 	if l.Dir == dirSysimage && !varLib {
@@ -59,6 +62,7 @@ func Locate(ownedDirs func(path string) (isDir, isSymlink bool), osReleaseID, ve
 type habits struct {
 	format   Format
 	sysimage bool
+	known    bool
 }
 
 // distribution knows the habits of the distributions whose names os-release gives.
@@ -70,24 +74,24 @@ func distribution(id, versionID string) habits {
 	}
 	switch id {
 	case "rhel", "centos", "almalinux", "rocky", "ol", "eurolinux", "miraclelinux", "scientific", "virtuozzo", "cloudlinux":
-		return habits{bdbBefore(9, major), major >= 10}
+		return habits{bdbBefore(9, major), major >= 10, true}
 	case "fedora":
-		return habits{bdbBefore(33, major), major >= 36}
+		return habits{bdbBefore(33, major), major >= 36, true}
 	case "amzn":
-		return habits{bdbBefore(2023, major), false} // 2023 came after 2, and that after 2018.03
+		return habits{bdbBefore(2023, major), false, true} // 2023 came after 2, and that after 2018.03
 	case "mariner", "azurelinux":
-		return habits{bdbBefore(2, major), false}
+		return habits{bdbBefore(2, major), false, true}
 	case "photon":
-		return habits{bdbBefore(4, major), false}
+		return habits{bdbBefore(4, major), false, true}
 	case "openEuler":
-		return habits{bdbBefore(22, major), false}
+		return habits{bdbBefore(22, major), false, true}
 	}
 	if strings.HasPrefix(id, "opensuse") || strings.HasPrefix(id, "sle") || strings.HasPrefix(id, "sl-micro") {
 		isMicro := strings.Contains(id, "micro") // it counts its releases on its own, from 5
 		if (major < 15 || major == 42) && !isMicro {
-			return habits{BDB, false} // 42 came before 15
+			return habits{BDB, false, true} // 42 came before 15
 		}
-		return habits{NDB, true}
+		return habits{NDB, true, true}
 	}
 	return habits{}
 }

@@ -357,36 +357,6 @@ func TestReadReal(t *testing.T) {
 	}
 }
 
-func FuzzReadSQLite(f *testing.F) { fuzzRead(f, SQLite) }
-func FuzzReadNDB(f *testing.F)    { fuzzRead(f, NDB) }
-func FuzzReadBDB(f *testing.F)    { fuzzRead(f, BDB) }
-
-// fuzzRead reads changed databases: whatever they hold, nothing but packages or an error comes back, and packages that
-// are read have headers that can be read again.
-func fuzzRead(f *testing.F, format Format) {
-	for _, n := range []int{0, 1, 3} {
-		f.Add(files(f, format, many(f, n))[format.FileName()])
-	}
-	f.Add(files(f, format, []Package{made(f, "long", binaryEntry(9000, make([]byte, 9000)))})[format.FileName()])
-	f.Fuzz(func(t *testing.T, b []byte) {
-		installed, err := Read(bytes.NewReader(b), int64(len(b)))
-		if err != nil && (installed != nil || !errors.Is(err, ErrDatabase)) {
-			t.Fatalf("%d packages, error %v", len(installed), err)
-		}
-		total := 0
-		for _, p := range installed {
-			total += len(p.Header.Blob())
-			if _, err := rpm.ParseHeader(p.Header.Blob()); err != nil {
-				t.Fatal(err)
-			}
-			p.States()
-		}
-		if format != SQLite && total > len(b) {
-			t.Fatalf("%d bytes of headers in %d", total, len(b))
-		}
-	})
-}
-
 func TestLocate(t *testing.T) {
 	const sysimage, varLib = dirSysimage, dirVar
 	link := Location{Link: varLib, LinkTarget: "../../usr/lib/sysimage/rpm"}
