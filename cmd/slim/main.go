@@ -10,10 +10,16 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"slim/recipes"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	os.Exit(run(ctx, os.Args[1:], processEnvironment()))
 }
@@ -48,6 +54,7 @@ func processEnvironment() *environment {
 			}
 			return w
 		},
-		now: time.Now,
+		now:     time.Now,
+		builtin: recipes.Files,
 	}
 }
