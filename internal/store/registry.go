@@ -113,13 +113,18 @@ func (i *sentImage) Layers() ([]v1.Layer, error) {
 	return sent, nil
 }
 
+// anyIndex is v1.ImageIndex under a name that does not hide its method ImageIndex when embedded.
+type anyIndex = v1.ImageIndex
+
 type sentIndex struct {
-	v1.ImageIndex
+	anyIndex
 	s *sending
 }
 
+var _ v1.ImageIndex = (*sentIndex)(nil)
+
 func (x *sentIndex) Image(h v1.Hash) (v1.Image, error) {
-	img, err := x.ImageIndex.Image(h)
+	img, err := x.anyIndex.Image(h)
 	if err != nil {
 		return nil, err
 	}
