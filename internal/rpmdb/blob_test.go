@@ -119,8 +119,8 @@ func TestBlob(t *testing.T) {
 	if diff := cmp.Diff(p.States, i.States()); diff != "" {
 		t.Error(diff)
 	}
-	if i.InstallTime() != 1007 {
-		t.Errorf("installed at %d", i.InstallTime())
+	if installTime(i) != 1007 {
+		t.Errorf("installed at %d", installTime(i))
 	}
 }
 
@@ -210,8 +210,8 @@ func TestTimes(t *testing.T) {
 	packages := []Package{made(t, "a"), made(t, "b"), made(t, "c")}
 	for i, p := range readBytes(t, sqliteBytes(t, packages)) {
 		tid, _ := p.Header.Uint64(tagInstallTID)
-		if p.Num != uint32(i)+1 || tid != testTID || p.InstallTime() != testTID+uint32(i) {
-			t.Errorf("package %d has number %d, transaction %d, time %d", i, p.Num, tid, p.InstallTime())
+		if p.Num != uint32(i)+1 || tid != testTID || installTime(p) != testTID+uint32(i) {
+			t.Errorf("package %d has number %d, transaction %d, time %d", i, p.Num, tid, installTime(p))
 		}
 	}
 }

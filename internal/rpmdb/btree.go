@@ -33,7 +33,10 @@ type pages struct {
 	err   error
 }
 
-func newPages(limit int) *pages { return &pages{data: make([]byte, pageSize), limit: limit} }
+// newPages begins a file of at most limit bytes, with room for expected ones.
+func newPages(limit, expected int) *pages {
+	return &pages{data: make([]byte, pageSize, max(pageSize, min(limit, expected))), limit: limit}
+}
 
 // add appends a page and returns its number and its bytes, which are valid until the next call.
 func (p *pages) add() (uint32, []byte) {
@@ -118,7 +121,7 @@ func (t *tree) flush(divider []byte) {
 	n, page := t.pages.add()
 	writePage(page, kind, 0, t.cells)
 	t.children = append(t.children, child{n, divider})
-	t.cells, t.used = nil, 0
+	t.cells, t.used = t.cells[:0], 0
 }
 
 // finish writes what is left and the levels above the leaves, and returns the root's page.

@@ -332,3 +332,27 @@ func mustRead(t testing.TB, path string) []byte {
 	}
 	return b
 }
+
+// write writes a database of any format; create is called for each of its files.
+func write(format Format, create func(name string) (io.Writer, error), packages []Package, tid uint32) error {
+	w, err := create(format.FileName())
+	if err != nil {
+		return err
+	}
+	switch format {
+	case NDB:
+		index, err := create("Index.db")
+		if err != nil {
+			return err
+		}
+		return WriteNDB(w, index, packages, tid)
+	case BDB:
+		return WriteBDB(w, packages, tid)
+	}
+	return WriteSQLite(w, packages, tid)
+}
+
+func installTime(p Installed) uint32 {
+	v, _ := p.Header.Uint64(tagInstallTime)
+	return uint32(v)
+}

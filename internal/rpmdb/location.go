@@ -1,8 +1,6 @@
 package rpmdb
 
 import (
-	"fmt"
-	"io"
 	"path"
 	"strconv"
 	"strings"
@@ -32,7 +30,7 @@ func (l Location) Path() string { return l.Dir + "/" + l.Format.FileName() }
 // The packages decide first: a database goes into the one of /usr/lib/sysimage/rpm and /var/lib/rpm that they own as
 // a directory and, when they own both or neither, where the distribution is known to have it (Fedora from 36, Enterprise
 // Linux from 10 and SUSE: /usr/lib/sysimage/rpm, all others /var/lib/rpm). One that is not known has it in
-// /usr/lib/sysimage/rpm when its packages own /usr/lib/sysimage. The format is known from the distribution
+// /usr/lib/sysimage/rpm when its packages own /usr/lib/sysimage but not /var/lib/rpm. The format is known from the distribution
 // alone; those that are not named here use sqlite.
 func Locate(ownedDirs func(path string) (isDir, isSymlink bool), osReleaseID, versionID string) Location {
 	d := distribution(osReleaseID, versionID)
@@ -49,7 +47,7 @@ func Locate(ownedDirs func(path string) (isDir, isSymlink bool), osReleaseID, ve
 		if varLibLink {
 			l.Dir = dirSysimage
 		}
-	case d.sysimage, !d.known && isDirectory(path.Dir(dirSysimage)):
+	case d.sysimage, !d.known && !varLib && isDirectory(path.Dir(dirSysimage)):
 		l.Dir = dirSysimage
 	}
 	if l.Dir == dirSysimage && !varLib {
@@ -101,24 +99,4 @@ func bdbBefore(first, major int) Format {
 		return BDB
 	}
 	return SQLite
-}
-
-// Write writes a database of any format. create is called for each of its files, one after another, with the file's name
-// in the database's directory; the files are the caller's to close.
-func Write(format Format, create func(name string) (io.Writer, error), packages []Package, tid uint32) error {
-	w, err := create(format.FileName())
-	if err != nil {
-		return fmt.Errorf("creating %s: %w", format.FileName(), err)
-	}
-	switch format {
-	case NDB:
-		index, err := create(ndbIndexName)
-		if err != nil {
-			return fmt.Errorf("creating %s: %w", ndbIndexName, err)
-		}
-		return WriteNDB(w, index, packages, tid)
-	case BDB:
-		return WriteBDB(w, packages, tid)
-	}
-	return WriteSQLite(w, packages, tid)
 }

@@ -16,12 +16,10 @@ import (
 // The formats of Packages.db and Index.db (rpmpkg.c, rpmxdb.c and rpmidx.c in lib/backend/ndb); all numbers are
 // little-endian.
 const (
-	ndbMagic     = "RpmP"
-	ndbSlotMagic = "Slot"
-	ndbBlobMagic = "BlbS"
-	ndbBlobEnd   = "BlbE"
-	// ndbIndexName is the file beside Packages.db.
-	ndbIndexName  = "Index.db"
+	ndbMagic      = "RpmP"
+	ndbSlotMagic  = "Slot"
+	ndbBlobMagic  = "BlbS"
+	ndbBlobEnd    = "BlbE"
 	ndbIndexMagic = "RpmX"
 	ndbIndexSlot  = "Slo\x00"
 	ndbHashMagic  = "RpmI"

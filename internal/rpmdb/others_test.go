@@ -26,7 +26,7 @@ func files(t testing.TB, f Format, packages []Package) map[string][]byte {
 		out[name] = new(bytes.Buffer)
 		return out[name], nil
 	}
-	if err := Write(f, create, packages, testTID); err != nil {
+	if err := write(f, create, packages, testTID); err != nil {
 		t.Fatal(err)
 	}
 	named := make(map[string][]byte)
@@ -164,7 +164,7 @@ func ndbLookup(t *testing.T, index []byte, tag rpm.Tag, key string) []row {
 // TestNDBIndex looks up every key of every index.
 func TestNDBIndex(t *testing.T) {
 	packages := many(t, 700)
-	index := files(t, NDB, packages)[ndbIndexName]
+	index := files(t, NDB, packages)["Index.db"]
 	var rows indexRows
 	if err := records(packages, testTID, func(num uint32, h *rpm.Header) error { return rows.add(h, num) }); err != nil {
 		t.Fatal(err)
@@ -377,11 +377,14 @@ func TestLocate(t *testing.T) {
 		{sysimage, varLib, "fedora", "43", both(SQLite)},
 		{varLib, "", "fedora", "43", Location{Dir: varLib}},
 		{sysimage, "", "unheard-of", "1", both(SQLite)},
-		{sysimage + varLib, "", "unheard-of", "1", Location{Dir: varLib}},
-		{sysimage + varLib, "", "fedora", "43", Location{Dir: sysimage}},
+		{sysimage + " " + varLib, "", "unheard-of", "1", Location{Dir: varLib}},
+		{sysimage + " " + varLib, "", "fedora", "43", Location{Dir: sysimage}},
 		{"", varLib, "unheard-of", "", both(SQLite)},
 		{"", sysimage, "fedora", "43", Location{Dir: varLib}},
 		{"", "", "", "", Location{Dir: varLib}},
+		{"/usr/lib/sysimage", "", "unheard-of", "1", both(SQLite)},
+		{"/usr/lib/sysimage " + varLib, "", "unheard-of", "1", Location{Dir: varLib}},
+		{"/usr/lib/sysimage", "", "rocky", "9.4", Location{Dir: varLib}},
 		{"", "", "amzn", "2018.03", Location{Dir: varLib, Format: BDB}},
 		{"", "", "amzn", "2", Location{Dir: varLib, Format: BDB}},
 		{"", "", "amzn", "2023", Location{Dir: varLib}},
@@ -400,7 +403,9 @@ func TestLocate(t *testing.T) {
 		{"", "", "openEuler", "24.03", Location{Dir: varLib}},
 		{"", "", "fedora", "", both(SQLite)},
 	} {
-		owned := func(path string) (bool, bool) { return strings.Contains(c.dirs, path), strings.Contains(c.links, path) }
+		owned := func(path string) (bool, bool) {
+			return slices.Contains(strings.Fields(c.dirs), path), slices.Contains(strings.Fields(c.links), path)
+		}
 		if diff := cmp.Diff(c.want, Locate(owned, c.id, c.version)); diff != "" {
 			t.Errorf("%+v (-want +got):\n%s", c, diff)
 		}

@@ -67,12 +67,6 @@ func (i Installed) States() []rpm.FileState {
 	return out
 }
 
-// InstallTime is when the package was installed, in seconds since 1970; 0 when that is not recorded.
-func (i Installed) InstallTime() uint32 {
-	v, _ := i.Header.Uint64(tagInstallTime)
-	return uint32(v)
-}
-
 // Detect says which format a database of size bytes has, by its first bytes.
 func Detect(r io.ReaderAt, size int64) (Format, error) {
 	var b [16]byte

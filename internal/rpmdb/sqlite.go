@@ -17,7 +17,7 @@ const (
 	sqliteVersion = 3040001
 )
 
-// record numbers the packages from 1 and makes their headers: package i is installed at tid+i.
+// records numbers the packages from 1 and makes their headers: package i is installed at tid+i.
 func records(packages []Package, tid uint32, visit func(num uint32, h *rpm.Header) error) error {
 	for i, p := range packages {
 		blob, err := Blob(p, tid, tid+uint32(i))
@@ -51,7 +51,13 @@ func (r *indexRows) add(h *rpm.Header, num uint32) error {
 // WriteSQLite writes an rpmdb.sqlite with packages, numbered from 1 in their order. All have the transaction tid, and
 // package i is installed at tid+i, as rpm counts with SOURCE_DATE_EPOCH. The same packages give the same bytes.
 func WriteSQLite(w io.Writer, packages []Package, tid uint32) error {
-	p := newPages(MaxSize)
+	expected := 64 * pageSize
+	for _, p := range packages {
+		if p.Header != nil {
+			expected += 3 * len(p.Header.Blob()) / 2 // the indexes repeat about a third of it
+		}
+	}
+	p := newPages(MaxSize, expected)
 	table := tree{pages: p}
 	var rows indexRows
 	err := records(packages, tid, func(num uint32, h *rpm.Header) error {

@@ -146,7 +146,7 @@ func TestTrees(t *testing.T) {
 
 // treeFile is a database with one index table of rows.
 func treeFile(rows []row) []byte {
-	p := newPages(MaxSize)
+	p := newPages(MaxSize, 0)
 	s := schema{tree: tree{pages: p, schema: true}}
 	x := index{name: "Some", array: true}
 	s.table("Packages", "CREATE TABLE 'Packages' (hnum INTEGER PRIMARY KEY AUTOINCREMENT,blob BLOB NOT NULL)", writeSequence(p, 0))
@@ -190,7 +190,7 @@ func judgeTrees(t *testing.T, path string, rows []row) {
 
 func TestTooLarge(t *testing.T) {
 	for limit := pageSize; limit < 200*pageSize; limit += 23 * pageSize {
-		p := newPages(limit)
+		p := newPages(limit, 1<<20)
 		s := schema{tree: tree{pages: p, schema: true}}
 		rows := make([]row, 5000)
 		for i := range rows {
@@ -214,15 +214,15 @@ func TestWriteErrors(t *testing.T) {
 	packages := many(t, 3)
 	for _, f := range []Format{SQLite, NDB, BDB} {
 		create := func(string) (io.Writer, error) { return failingWriter{}, nil }
-		if err := Write(f, create, packages, 1); !errors.Is(err, errFull) {
+		if err := write(f, create, packages, 1); !errors.Is(err, errFull) {
 			t.Errorf("%s: error %v", f, err)
 		}
 		create = func(string) (io.Writer, error) { return nil, errFull }
-		if err := Write(f, create, packages, 1); !errors.Is(err, errFull) {
+		if err := write(f, create, packages, 1); !errors.Is(err, errFull) {
 			t.Errorf("%s: error %v", f, err)
 		}
 		create = func(string) (io.Writer, error) { return new(bytes.Buffer), nil }
-		if err := Write(f, create, []Package{packages[0], {}}, 1); !errors.Is(err, ErrPackage) {
+		if err := write(f, create, []Package{packages[0], {}}, 1); !errors.Is(err, ErrPackage) {
 			t.Errorf("%s: error %v", f, err)
 		}
 	}
