@@ -137,6 +137,9 @@ func (p *richParser) operand(depth int) (*Rich, error) {
 	if name == "" {
 		return nil, fmt.Errorf("no name at %q", p.rest)
 	}
+	if !isBalanced(name) {
+		return nil, fmt.Errorf("%q has a parenthesis without its other half", name)
+	}
 	c := Capability{Name: name}
 	p.skip()
 	if strings.IndexAny(p.rest, "<>=") == 0 {
@@ -154,10 +157,15 @@ func (p *richParser) operand(depth int) (*Rich, error) {
 		if version == "" {
 			return nil, fmt.Errorf("no version after %q", name+" "+sense.String())
 		}
+		if !isBalanced(version) {
+			return nil, fmt.Errorf("%q has a parenthesis without its other half", version)
+		}
 		c.Sense, c.EVR = sense, ParseEVR(version)
 	}
 	return &Rich{Capability: c}, nil
 }
+
+func isBalanced(word string) bool { return strings.Count(word, "(") == strings.Count(word, ")") }
 
 // word reads up to a blank, a comma, or a parenthesis that the word did not open: sonames hold pairs of them.
 func (p *richParser) word() string {

@@ -54,7 +54,7 @@ func TestParseRich(t *testing.T) {
 	}
 	for _, text := range []string{
 		"", "a", "()", "(", ")", "(a", "(a and)", "(a and b", "(a b)", "(a and b or c)", "(a if b if c)", "(a if b else c else d)", "(a or b else c)",
-		"(a unless b unless c)", "(a without b without c)", "(a and b) c", "(a >= )", "(a >= 1 and", "(>= 1)", "(a => 1 and b)", "(a xor b)",
+		"(a unless b unless c)", "(a without b without c)", "(a and b) c", "(a >= )", "(a >= 1 and", "(>= 1)", "(a => 1 and b)", "(a xor b)", "(a and b( )", "(a or b = 1( )",
 		strings.Repeat("(", MaxRichDepth+2) + "a" + strings.Repeat(")", MaxRichDepth+2), "(" + strings.Repeat("a", MaxRichLength) + ")",
 	} {
 		if got, err := ParseRich(text); err == nil {
