@@ -63,7 +63,7 @@ func randomPackage(random *rand.Rand, id rpm.NEVRA, names []string) *rpm.Metadat
 
 func randomDependency(random *rand.Rand, names []string) rpm.Capability {
 	if random.IntN(16) == 0 {
-		return rpm.Capability{Name: "/f" + strconv.Itoa(random.IntN(3))}
+		return rpm.Capability{Name: "/opt/f" + strconv.Itoa(random.IntN(3))}
 	}
 	names = append(slices.Clone(names), "x", "y", "z")
 	c := rpm.Capability{Name: names[random.IntN(len(names))]}
