@@ -45,30 +45,15 @@ func (c *Client) load(ctx context.Context, j *job, open func() (target, error), 
 			if s.dead || time.Now().Before(s.notBefore) {
 				continue
 			}
-			switch {
-			case s.local():
-				s.err = local(s.source)
-			case c.o.Offline:
-				s.err = fail(Offline, "not in the cache, and offline")
-			default:
-				if t == nil {
-					var err error
-					if t, err = open(); err == errThere {
-						return err
-					} else if err != nil {
-						return j.err([]Attempt{attempt(s.source, err)})
-					}
+			if t == nil && !s.local() && !c.o.Offline {
+				var err error
+				if t, err = open(); err == errThere {
+					return err
+				} else if err != nil {
+					return j.err([]Attempt{attempt(s.source, err)})
 				}
-				s.err = c.from(ctx, j, s, t)
 			}
-			if s.err == nil {
-				kind, done := Finished, j.size
-				if s.local() {
-					kind = Hit
-				} else {
-					done = t.Len()
-				}
-				c.tell(j, Event{Kind: kind, URL: s.name, Done: done, Total: done})
+			if s.err = c.one(ctx, j, s, t, local); s.err == nil {
 				return nil
 			}
 			if err := ctx.Err(); err != nil {
@@ -97,6 +82,25 @@ func (c *Client) load(ctx context.Context, j *job, open func() (target, error), 
 		}
 	}
 	return j.err(attempts(j.sources, tries))
+}
+
+// one tries one address once.
+func (c *Client) one(ctx context.Context, j *job, s *try, t target, local func(source) error) error {
+	if s.local() {
+		if err := local(s.source); err != nil {
+			return err
+		}
+		c.tell(j, Event{Kind: Hit, URL: s.name, Done: j.size, Total: total(j)})
+		return nil
+	}
+	if c.o.Offline {
+		return fail(Offline, "not in the cache, and offline")
+	}
+	if err := c.from(ctx, j, s, t); err != nil {
+		return err
+	}
+	c.tell(j, Event{Kind: Finished, URL: s.name, Done: t.Len(), Total: t.Len()})
+	return nil
 }
 
 // attempts says what went wrong, in the order of the request.

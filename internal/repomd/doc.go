@@ -13,7 +13,7 @@
 //
 // Everything read is hostile until its checksum has been compared: sizes, counts and depths are limited, and places that
 // climb out of the repository are refused. XML is read by a parser of our own (scanner), because encoding/xml takes
-// most of a minute for a large distribution. It accepts less than XML: UTF-8 only, no document type, no entities of its own,
+// several times as long, which for a large distribution is most of a minute. It accepts less than XML: UTF-8 only, no document type, no entities of its own,
 // ASCII names; namespaces are not resolved, elements are known by their local names.
 //
 // Left out: the sqlite databases, zchunk, deltas, groups (comps), module documents (YAML, which is builder's), changelogs.

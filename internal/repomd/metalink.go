@@ -3,6 +3,7 @@ package repomd
 import (
 	"bufio"
 	"cmp"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -10,8 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"encoding/hex"
 
 	"slim/internal/rpm"
 )
