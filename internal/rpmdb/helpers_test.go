@@ -296,7 +296,7 @@ func check(t testing.TB, b []byte) {
 	}
 }
 
-// samePackages compares two dumps and says where they differ first.
+// sameDump compares two dumps and says where they differ first.
 func sameDump(t testing.TB, got, want []string) {
 	t.Helper()
 	for i := range min(len(got), len(want)) {
