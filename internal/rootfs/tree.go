@@ -30,7 +30,8 @@ type Tree struct {
 	covered  map[string]*Node // what packages brought where Put laid something else over it
 	packages []Package
 	states   [][]rpm.FileState
-	resolved [][]string // path of each package's files with the symbolic links of their directories followed
+	children map[string]map[string]bool // names by directory; nil until somebody asks
+	resolved [][]string                 // path of each package's files with the symbolic links of their directories followed
 }
 
 // Options say how packages are laid over each other.
@@ -323,7 +324,7 @@ func (t *Tree) Mkdirs(dir string, mtime int64) error {
 	if err := t.Mkdirs(path.Dir(dir), mtime); err != nil {
 		return err
 	}
-	t.nodes[dir] = &Node{Path: dir, Mode: rpm.ModeDir | 0o755, MTime: mtime, Package: -1, implied: true}
+	t.set(&Node{Path: dir, Mode: rpm.ModeDir | 0o755, MTime: mtime, Package: -1, implied: true})
 	return nil
 }
 
@@ -381,7 +382,7 @@ func (t *Tree) Put(n *Node) error {
 		return err
 	}
 	if old := t.nodes[n.Path]; old != nil {
-		if old.IsDir() && !n.IsDir() && t.hasChildren(n.Path) {
+		if old.IsDir() && !n.IsDir() && len(t.List(n.Path)) > 0 {
 			return fmt.Errorf("%s is a directory with something in it", n.Path)
 		}
 		n.Owners = old.Owners
@@ -390,7 +391,7 @@ func (t *Tree) Put(n *Node) error {
 		}
 	}
 	n.Package = -1
-	t.nodes[n.Path] = n
+	t.set(n)
 	return nil
 }
 
@@ -401,16 +402,6 @@ func (t *Tree) PutFile(p string, mode uint32, mtime int64, content []byte) error
 
 func opener(content []byte) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(string(content))), nil }
-}
-
-func (t *Tree) hasChildren(dir string) bool {
-	prefix := strings.TrimSuffix(dir, "/") + "/"
-	for p := range t.nodes {
-		if p != dir && strings.HasPrefix(p, prefix) {
-			return true
-		}
-	}
-	return false
 }
 
 // Installed is the node that a package's file made: the one at its path, or what it was before Put laid something over
@@ -478,7 +469,7 @@ func (t *Tree) Remove(files []Owner) error {
 			n.Package, n.implied = -1, true
 			continue
 		}
-		delete(t.nodes, p)
+		t.unset(p)
 	}
 	t.dropEmptyParents()
 	return nil
@@ -517,7 +508,7 @@ func (t *Tree) dropEmptyParents() {
 	used := t.directoriesInUse(nil)
 	for p, n := range t.nodes {
 		if n.implied && !used[p] {
-			delete(t.nodes, p)
+			t.unset(p)
 		}
 	}
 }

@@ -1,0 +1,338 @@
+package builder
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"slim/internal/rootfs"
+	"slim/internal/rpm"
+)
+
+// everyday are packages that bring most of what a tree can hold: capabilities, setuid, mode 0000, hard links, devices,
+// users of their own.
+var everyday = []string{
+	"bash", "coreutils", "openssl", "python3", "curl", "httpd", "nginx", "redis", "systemd", "util-linux",
+	"shadow-utils", "haproxy", "memcached", "perl", "sqlite", "iputils",
+}
+
+// sharedRecipe is a recipe of packages of the test distribution.
+func sharedRecipe(t *testing.T, packages []string, extra string) *Recipe {
+	t.Helper()
+	shared := sharedDir(t)
+	text := fmt.Sprintf(`name: test
+repository:
+  name: slimtest
+  baseurl: %[1]s/distro/$releasever/$component/x86_64/os
+  components: [BaseOS, AppStream]
+  releasever: "1"
+  gpgkey: [%[1]s/distro/RPM-GPG-KEY-slimtest]
+  repo_gpgcheck: true
+platforms: [linux/amd64]
+packages: [%[2]s]
+%[3]s
+`, shared, strings.Join(packages, ", "), extra)
+	file := filepath.Join(t.TempDir(), "test.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	r, err := ReadRecipe(file, RecipeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// buildRecipe resolves and builds a recipe.
+func buildRecipe(t *testing.T, r *Recipe, o Options) *Image {
+	t.Helper()
+	if o.WorkDir == "" {
+		o.WorkDir = t.TempDir()
+	}
+	if o.CacheDir == "" {
+		o.CacheDir = t.TempDir()
+	}
+	lock, err := Resolve(context.Background(), r, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := Build(context.Background(), r, lock, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { img.Close() })
+	return img
+}
+
+func deliver(t *testing.T, img *Image, dest string) *Delivery {
+	t.Helper()
+	d, err := img.Deliver(context.Background(), dest, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// dnfRoot makes the root that dnf makes of the same packages, and returns what dnf said.
+func dnfRoot(t *testing.T, snapshot, root string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(sharedDir(t), "tools/dnf-root"), append([]string{"-s", snapshot, "-c", "BaseOS AppStream", root}, args...)...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, out)
+	}
+	return string(out)
+}
+
+// TestConformanceTree compares the tree with the one that dnf and rpm leave of the same packages without documentation
+// and without running scriptlets, path by path: kind, mode, owner, time of files, content, link, hard links,
+// capabilities and device numbers. What differs on purpose: users and groups that packages make in scriptlets are there
+// in ours, and own their files; rpm leaves those files to root.
+func TestConformanceTree(t *testing.T) {
+	needTools(t, "dnf", "rpm")
+	needRoot(t)
+	dir := t.TempDir()
+	ours, theirs := filepath.Join(dir, "ours"), filepath.Join(dir, "theirs")
+	img := buildRecipe(t, sharedRecipe(t, everyday, "strip: {locales: all}"), Options{})
+	deliver(t, img, "dir:"+ours)
+	dnfRoot(t, "1", theirs, append([]string{"--setopt=tsflags=noscripts,notriggers,nodocs", "install"}, everyday...)...)
+
+	got, want := listTree(t, ours), listTree(t, theirs)
+	for _, file := range []string{"passwd", "group", "shadow", "gshadow"} {
+		a, b := got["/etc/"+file].content, want["/etc/"+file].content
+		if !strings.HasPrefix(a, b) {
+			t.Errorf("/etc/%s does not begin as dnf's:\n%s", file, cmp.Diff(b, a))
+		}
+	}
+	known := testAccounts(t, theirs)
+	mine := testAccounts(t, ours)
+	var differences []string
+	for _, p := range sortedPaths(got, want) {
+		a, inA := got[p]
+		b, inB := want[p]
+		switch {
+		case isTrace(p):
+			continue
+		case !inA:
+			differences = append(differences, "missing: "+p+" "+b.String())
+			continue
+		case !inB:
+			differences = append(differences, "too much: "+p+" "+a.String())
+			continue
+		case slices.Contains([]string{"/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"}, p):
+			a.content, a.mtime, b.content, b.mtime = "", 0, "", 0
+		}
+		if known.userOf(mine.users[a.uid]) == 0 {
+			a.uid = 0
+		}
+		if known.groupOf(mine.groups[a.gid]) == 0 {
+			a.gid = 0
+		}
+		if a != b {
+			differences = append(differences, fmt.Sprintf("%s\n  ours   %s\n  theirs %s", p, a, b))
+		}
+	}
+	if len(differences) > 0 {
+		t.Errorf("%d of %d paths differ:\n%s", len(differences), len(want), strings.Join(differences[:min(40, len(differences))], "\n"))
+	}
+	if len(want) < 5000 {
+		t.Errorf("dnf's tree has %d paths only", len(want))
+	}
+}
+
+// isTrace tells what dnf, rpm and their databases leave behind.
+func isTrace(p string) bool {
+	for _, prefix := range []string{"/var/lib/dnf", "/var/cache/dnf", "/var/log/dnf", "/var/log/hawkey", "/usr/lib/sysimage/rpm", "/var/lib/rpm", "/etc/dnf", "/tmp/"} {
+		if p == prefix || strings.HasPrefix(p, prefix) && p != "/var/lib/rpm-state" {
+			return true
+		}
+	}
+	return false
+}
+
+type testPath struct {
+	mode     uint32
+	uid, gid uint32
+	mtime    int64 // of regular files
+	content  string
+	link     string
+	linked   string // the first path of the hard link set
+	rdev     uint64
+	caps     string
+}
+
+func (p testPath) String() string {
+	return fmt.Sprintf("%06o %d:%d time %d content %x link %q linked %q rdev %x caps %x", p.mode, p.uid, p.gid, p.mtime,
+		sha256.Sum256([]byte(p.content)), p.link, p.linked, p.rdev, p.caps)
+}
+
+func listTree(t *testing.T, root string) map[string]testPath {
+	t.Helper()
+	out := map[string]testPath{}
+	inodes := map[uint64]string{}
+	err := filepath.WalkDir(root, func(at string, d fs.DirEntry, err error) error {
+		if err != nil || at == root {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		st := info.Sys().(*syscall.Stat_t)
+		p := testPath{mode: st.Mode, uid: st.Uid, gid: st.Gid}
+		name := strings.TrimPrefix(at, root)
+		switch st.Mode & rpm.ModeType {
+		case rpm.ModeRegular:
+			content, err := os.ReadFile(at)
+			if err != nil {
+				return err
+			}
+			p.content, p.mtime = string(content), info.ModTime().Unix()
+			caps := make([]byte, 64)
+			if n, err := syscall.Getxattr(at, "security.capability", caps); err == nil {
+				p.caps = string(caps[:n])
+			}
+			if st.Nlink > 1 {
+				if inodes[st.Ino] == "" {
+					inodes[st.Ino] = name
+				}
+				p.linked = inodes[st.Ino]
+			}
+		case rpm.ModeSymlink:
+			p.link, err = os.Readlink(at)
+		case rpm.ModeChar, rpm.ModeBlock:
+			p.rdev = st.Rdev
+		}
+		out[name] = p
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func sortedPaths(maps ...map[string]testPath) []string {
+	var all []string
+	for _, m := range maps {
+		for k := range m {
+			all = append(all, k)
+		}
+	}
+	sort.Strings(all)
+	return slices.Compact(all)
+}
+
+type testIDs struct {
+	accounts *rootfs.Accounts
+	users    map[uint32]string
+	groups   map[uint32]string
+}
+
+func testAccounts(t *testing.T, root string) testIDs {
+	t.Helper()
+	var content [2][]byte
+	for i, f := range []string{"etc/passwd", "etc/group"} {
+		var err error
+		if content[i], err = os.ReadFile(filepath.Join(root, f)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, err := rootfs.ParseAccounts(content[0], content[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := testIDs{a, map[uint32]string{}, map[uint32]string{}}
+	for _, u := range a.Users {
+		ids.users[u.UID] = u.Name
+	}
+	for _, g := range a.Groups {
+		ids.groups[g.GID] = g.Name
+	}
+	return ids
+}
+
+func (ids testIDs) userOf(name string) uint32 {
+	if u := ids.accounts.User(name); u != nil {
+		return u.UID
+	}
+	return 0
+}
+
+func (ids testIDs) groupOf(name string) uint32 {
+	if g := ids.accounts.Group(name); g != nil {
+		return g.GID
+	}
+	return 0
+}
+
+// TestConformanceDatabase lets the real rpm and dnf use the image's rpmdb: queries, verification, removal, and an
+// upgrade to the next snapshot of the distribution.
+func TestConformanceDatabase(t *testing.T) {
+	needTools(t, "dnf", "rpm")
+	needRoot(t)
+	root := filepath.Join(t.TempDir(), "root")
+	names := []string{"bash", "coreutils", "openssl", "curl", "httpd", "sqlite"}
+	img := buildRecipe(t, sharedRecipe(t, names, ""), Options{})
+	deliver(t, img, "dir:"+root)
+	query := func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command("rpm", append([]string{"--root", root, "--dbpath", "/usr/lib/sysimage/rpm"}, args...)...)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v\n%s", cmd, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	var want []string
+	for _, p := range img.Platforms[0].Packages {
+		want = append(want, p.NEVRA.String())
+	}
+	got := strings.Split(query("-qa", "--qf", "%{NAME}-%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}.%{ARCH}\n"), "\n")
+	sort.Strings(got)
+	sort.Strings(want)
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("rpm -qa: %s", d)
+	}
+	if out := query("-Va"); out != "" {
+		t.Errorf("rpm -Va has something to say:\n%s", out)
+	}
+	if out := query("-qf", "--qf", "%{NAME}", "/usr/bin/bash"); out != "bash" {
+		t.Errorf("rpm -qf /usr/bin/bash: %s", out)
+	}
+	if out := query("-q", "--qf", "%{NAME}", "--whatprovides", "libssl.so.3()(64bit)"); out != "openssl-libs" {
+		t.Errorf("rpm -q --whatprovides: %s", out)
+	}
+	if out := query("-q", "--state", "bash"); !strings.Contains(out, "not installed") || !strings.Contains(out, "normal") {
+		t.Errorf("rpm -q --state bash:\n%s", out)
+	}
+	if entries, err := os.ReadDir(filepath.Join(root, "usr/lib/sysimage/rpm")); err != nil || len(entries) != 1 {
+		t.Errorf("beside the database: %v %v", entries, err)
+	}
+	if out := dnfRoot(t, "1", root, "check"); strings.Contains(out, "Error") {
+		t.Errorf("dnf check:\n%s", out)
+	}
+	query("-e", "--noscripts", "sqlite")
+	if out := query("-qa", "sqlite"); out != "" {
+		t.Errorf("still there after rpm -e: %s", out)
+	}
+	before := query("-qa")
+	if out := dnfRoot(t, "2", root, "upgrade"); !strings.Contains(out, "Complete!") || query("-qa") == before {
+		t.Errorf("dnf upgrade changed nothing:\n%s", out)
+	}
+	if out := query("-Va", "--nodeps", "--noscripts"); strings.Contains(out, "missing") {
+		t.Errorf("rpm -Va after the upgrade:\n%s", out)
+	}
+}
