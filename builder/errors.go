@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"slim/internal/fetch"
+	"slim/internal/repomd"
 	"slim/internal/rootfs"
 	"slim/internal/rpm"
 	"slim/internal/solve"
@@ -27,12 +28,13 @@ func KindOf(err error) FailureKind {
 		conflicts  *rootfs.ConflictError
 		unverified *VerifyError
 		pkg        *rpm.VerifyError
+		metadata   *repomd.MismatchError
 		transfer   *fetch.Error
 		registry   *store.RegistryError
 	)
-	mismatch := errors.As(err, &transfer) && transfer.Kind == fetch.Mismatch
+	mismatch := errors.As(err, &transfer) && (transfer.Kind == fetch.Mismatch || transfer.Kind == fetch.TooLarge)
 	switch {
-	case errors.As(err, &unverified), errors.As(err, &pkg), mismatch:
+	case errors.As(err, &unverified), errors.As(err, &pkg), errors.As(err, &metadata), mismatch:
 		return FailedVerification
 	case errors.As(err, &unsolvable), errors.As(err, &conflicts):
 		return FailedResolution

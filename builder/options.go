@@ -60,9 +60,3 @@ func (o Options) version() string {
 	}
 	return strings.TrimPrefix(o.Version, "v")
 }
-
-// DefaultCacheDir is where files are cached unless Options say otherwise: SLIM_CACHE_DIR, or slim below
-// XDG_CACHE_HOME, or below the operating system's place for caches; "" when nothing is known.
-func DefaultCacheDir(getenv func(string) string, home string) string {
-	return fetch.DefaultDir(getenv, home)
-}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"slim/internal/fetch"
@@ -60,6 +61,9 @@ func openRepository(ctx context.Context, client *fetch.Client, r Repository, p P
 		}
 		repo.sources = append(repo.sources, src)
 		err = repo.readPrimary(ctx, src, func(m *rpm.Metadata) error {
+			if err := src.checkBase(m); err != nil {
+				return err
+			}
 			if !seen[m.NEVRA] {
 				seen[m.NEVRA] = true
 				repo.sourceOf[m] = len(repo.sources) - 1
@@ -85,13 +89,13 @@ func (c ComponentURL) name(r Repository) string {
 // openSource finds the component's mirrors and reads its repomd.xml; with keys, its signature must verify.
 func openSource(ctx context.Context, client *fetch.Client, c ComponentURL, keys *rpm.Keyring) (*component, error) {
 	src := &component{LockedSource: LockedSource{Component: c.Component}}
-	var err error
-	if src.URLs, err = mirrors(ctx, client, c); err != nil {
+	link, err := src.findMirrors(ctx, client, c)
+	if err != nil {
 		return nil, err
 	}
-	content, err := client.Bytes(ctx, fetch.Request{URLs: src.under("repodata/repomd.xml"), Size: -1, MaxSize: maxRepomdSize})
+	content, err := src.fetchIndex(ctx, client, link)
 	if err != nil {
-		return nil, fmt.Errorf("fetching repomd.xml: %w", err)
+		return nil, err
 	}
 	if keys != nil {
 		signature, err := client.Bytes(ctx, fetch.Request{URLs: src.under("repodata/repomd.xml.asc"), Size: -1, MaxSize: maxSignatureSize})
@@ -110,59 +114,82 @@ func openSource(ctx context.Context, client *fetch.Client, c ComponentURL, keys 
 	return src, nil
 }
 
-// mirrors are the base URLs of a component, in the order they are asked.
-func mirrors(ctx context.Context, client *fetch.Client, c ComponentURL) ([]string, error) {
+// fetchIndex brings repomd.xml from the first mirror whose file is the one that the metalink, if there is one, describes.
+func (s *component) fetchIndex(ctx context.Context, client *fetch.Client, link *repomd.Metalink) ([]byte, error) {
+	urls := s.under("repodata/repomd.xml")
+	if link == nil {
+		content, err := client.Bytes(ctx, fetch.Request{URLs: urls, Size: -1, MaxSize: maxRepomdSize})
+		if err != nil {
+			return nil, fmt.Errorf("fetching repomd.xml: %w", err)
+		}
+		return content, nil
+	}
+	var faults []error
+	for _, u := range urls {
+		content, err := client.Bytes(ctx, fetch.Request{URLs: []string{u}, Size: -1, MaxSize: maxRepomdSize})
+		if err == nil {
+			err = link.Check(content)
+		}
+		if err == nil {
+			return content, nil
+		}
+		faults = append(faults, fmt.Errorf("%s: %w", u, err))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, fmt.Errorf("fetching repomd.xml: %w", errors.Join(faults...))
+}
+
+// findMirrors sets the base URLs of a component, in the order they are asked. The metalink is nil where there is none.
+func (s *component) findMirrors(ctx context.Context, client *fetch.Client, c ComponentURL) (*repomd.Metalink, error) {
 	if c.Source == SourceBaseURL {
-		return []string{c.URL}, nil
+		s.URLs = []string{c.URL}
+		return nil, nil
 	}
 	content, err := client.Bytes(ctx, fetch.Request{URLs: []string{c.URL}, Size: -1, MaxSize: maxMirrorsSize})
 	if err != nil {
 		return nil, fmt.Errorf("fetching the list of mirrors: %w", err)
 	}
-	var urls []string
+	var link *repomd.Metalink
 	if c.Source == SourceMirrorList {
-		urls, err = repomd.ParseMirrorList(strings.NewReader(string(content)))
-	} else {
-		urls, err = metalinkBases(content)
+		s.URLs, err = repomd.ParseMirrorList(strings.NewReader(string(content)))
+	} else if link, err = repomd.ParseMetalink(strings.NewReader(string(content))); err == nil {
+		for _, m := range link.Mirrors {
+			s.URLs = append(s.URLs, m.Repository())
+		}
 	}
-	if err == nil && len(urls) == 0 {
+	if !strings.HasPrefix(c.URL, "file:") {
+		s.URLs = slices.DeleteFunc(s.URLs, func(u string) bool { return strings.HasPrefix(u, "file:") })
+	}
+	if err == nil && len(s.URLs) == 0 {
 		err = errors.New("it names no mirror")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list of mirrors %s: %w", c.URL, err)
 	}
-	return urls, nil
-}
-
-// metalinkBases are the directories above repodata/repomd.xml of a metalink's mirrors.
-func metalinkBases(content []byte) ([]string, error) {
-	link, err := repomd.ParseMetalink(strings.NewReader(string(content)))
-	if err != nil {
-		return nil, err
-	}
-	var bases []string
-	for _, m := range link.Mirrors {
-		if base, ok := strings.CutSuffix(m.URL, "/repodata/repomd.xml"); ok && isURL(m.URL) {
-			bases = append(bases, base)
-		}
-	}
-	return bases, nil
+	return link, nil
 }
 
 // under are the addresses of a file of the repository on its mirrors.
 func (s *LockedSource) under(location string) []string {
 	urls := make([]string, len(s.URLs))
 	for i, base := range s.URLs {
-		urls[i] = joinURL(base, location)
+		urls[i] = repomd.Join(base, "", location)
 	}
 	return urls
 }
 
-// joinURL appends a repository's relative location to a base URL. What a location holds is literal, so that its
-// characters are escaped where a URL would take them as something else.
-func joinURL(base, location string) string {
-	location = strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23", " ", "%20").Replace(location)
-	return strings.TrimRight(base, "/") + "/" + strings.TrimLeft(location, "/")
+// checkBase refuses a package whose own base URL leads from the network into this machine's files, or nowhere.
+func (s *LockedSource) checkBase(m *rpm.Metadata) error {
+	if m.Base == "" {
+		return nil
+	}
+	local := func(u string) bool { return !strings.HasPrefix(u, "http://") && !strings.HasPrefix(u, "https://") }
+	if !isURL(m.Base) || local(m.Base) && !local(s.URLs[0]) {
+		return fmt.Errorf("package %s: base %q is not the address of a repository", m.NEVRA, m.Base)
+	}
+	return nil
 }
 
 func (repo *repository) readPrimary(ctx context.Context, src *component, add func(*rpm.Metadata) error) error {
@@ -204,7 +231,7 @@ func (repo *repository) loadFiles(ctx context.Context) error {
 		err := repo.read(ctx, src, "filelists", func(r io.Reader) error {
 			return repomd.ParseFilelists(r, func(pkgid string, _ rpm.NEVRA, files []string) error {
 				if m := byChecksum[pkgid]; m != nil {
-					m.Files = files
+					m.Files = slices.Clone(files)
 				}
 				return nil
 			})

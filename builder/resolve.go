@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"slim/internal/fetch"
+	"slim/internal/repomd"
 	"slim/internal/rpm"
 	"slim/internal/solve"
 )
@@ -139,12 +140,8 @@ func fetchPackages(ctx context.Context, client *fetch.Client, l *LockedPlatform,
 func (l *LockedPlatform) request(i int) fetch.Request {
 	pkg := &l.Packages[i]
 	r := fetch.Request{Digest: pkg.Checksum.String(), Size: pkg.Size}
-	if pkg.Base != "" {
-		r.URLs = []string{joinURL(pkg.Base, pkg.Location)}
-		return r
-	}
 	for _, base := range l.Sources[pkg.Source].URLs {
-		r.URLs = append(r.URLs, joinURL(base, pkg.Location))
+		r.URLs = append(r.URLs, repomd.Join(base, pkg.Base, pkg.Location))
 	}
 	return r
 }

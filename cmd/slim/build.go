@@ -14,7 +14,7 @@ import (
 	"slim/builder"
 )
 
-// buildFlags are the flags of commands that resolve and fetch.
+// workFlags are the flags of commands that resolve and fetch.
 type workFlags struct {
 	recipe  recipeFlags
 	offline bool
@@ -32,7 +32,7 @@ func (f *workFlags) add(cmd *cobra.Command) {
 // options are what the flags and the environment say about working.
 func (f *workFlags) options(env *environment, p *progress) (builder.Options, error) {
 	o := builder.Options{
-		CacheDir: builder.DefaultCacheDir(env.getenv, env.home), Jobs: f.jobs, Offline: f.offline, Version: readBuildVersion().Version,
+		CacheDir: env.cacheDir(), Jobs: f.jobs, Offline: f.offline, Version: readBuildVersion().Version,
 		Builtin: env.builtin, Report: p.report, WorkDir: env.getenv("TMPDIR"),
 	}
 	if f.jobs < 0 {
