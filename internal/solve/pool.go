@@ -66,7 +66,12 @@ func (p *pool) number(packages []*rpm.Metadata, rank map[string]uint8) {
 			p.foreign = append(p.foreign, m)
 		}
 	}
-	slices.SortFunc(list, func(a, b keyed) int { return cmp.Or(strings.Compare(a.key, b.key), compareMetadata(a.m, b.m)) })
+	slices.SortFunc(list, func(a, b keyed) int {
+		if c := strings.Compare(a.key, b.key); c != 0 {
+			return c
+		}
+		return compareMetadata(a.m, b.m)
+	})
 	slices.SortFunc(p.foreign, func(a, b *rpm.Metadata) int { return cmp.Or(a.NEVRA.Compare(b.NEVRA), compareMetadata(a, b)) })
 
 	seen := make(map[rpm.NEVRA]bool, len(list))
@@ -106,9 +111,13 @@ func (p *pool) indexNames() {
 }
 
 func (p *pool) indexProvides() {
-	p.index = make(map[string]int32, 4*len(p.pkgs))
-	var counts []int32
 	total := 0
+	for _, m := range p.pkgs[1:] {
+		total += len(m.Provides)
+	}
+	p.index = make(map[string]int32, total)
+	rows := make([]int32, 0, total) // of each entry, so that each is looked up once
+	var counts []int32
 	for _, m := range p.pkgs[1:] {
 		for i := range m.Provides {
 			row, ok := p.index[m.Provides[i].Name]
@@ -118,7 +127,7 @@ func (p *pool) indexProvides() {
 				counts = append(counts, 0)
 			}
 			counts[row]++
-			total++
+			rows = append(rows, row)
 		}
 	}
 	p.starts = make([]int32, len(counts)+1)
@@ -132,7 +141,8 @@ func (p *pool) indexProvides() {
 			continue
 		}
 		for i := range m.Provides {
-			row := p.index[m.Provides[i].Name]
+			row := rows[0]
+			rows = rows[1:]
 			p.offers[counts[row]] = offer{int32(id), int32(i)}
 			counts[row]++
 		}

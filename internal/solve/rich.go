@@ -147,7 +147,8 @@ func multiply(a, b [][]int32) [][]int32 {
 			}
 		}
 	}
-	return out
+	slices.SortFunc(out, slices.Compare)
+	return slices.CompactFunc(out, slices.Equal)
 }
 
 func tautology(sorted []int32) bool {
