@@ -151,7 +151,11 @@ func verifyPackage(file *fetch.File, want LockedPackage, keys *rpm.Keyring, allo
 	if err != nil {
 		return nil, &VerifyError{What: want.NEVRA.String(), Err: err}
 	}
-	pkg, err := parsed.Verify(keys, rpm.VerifyOptions{AllowUnsigned: allowUnsigned})
+	opts := rpm.VerifyOptions{AllowUnsigned: allowUnsigned}
+	if allowUnsigned {
+		opts.Checksum = want.Checksum // without a signature nothing else need cover all of an old package
+	}
+	pkg, err := parsed.Verify(keys, opts)
 	if err != nil {
 		return nil, &VerifyError{What: want.NEVRA.String(), Err: err}
 	}
@@ -167,6 +171,12 @@ type VerifyError struct {
 	Err  error
 }
 
-func (e *VerifyError) Error() string { return fmt.Sprintf("verifying %s: %v", e.What, e.Err) }
+func (e *VerifyError) Error() string {
+	var named *rpm.VerifyError
+	if errors.As(e.Err, &named) && named.Package != "" {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("verifying %s: %v", e.What, e.Err)
+}
 
 func (e *VerifyError) Unwrap() error { return e.Err }

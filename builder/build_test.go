@@ -1,0 +1,283 @@
+package builder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+
+	"slim/internal/rpmtest"
+)
+
+const demoPackages = `
+package setup-1-1.noarch
+file /etc/passwd "root:x:0:0:root:/root:/bin/sh\n"
+file /etc/group "root:x:0:\n"
+package app-1-1.x86_64
+requires setup, /usr/share/words
+file /usr/bin/app 0755 "#!program\n"
+file /usr/share/doc/app/README doc "read me\n"
+file /usr/share/licenses/app/COPYING license "free\n"
+file /usr/share/locale/de/LC_MESSAGES/app.mo lang=de "hallo\n"
+file /srv/app/data user=app group=app "x\n"
+hard /usr/bin/app2 /usr/bin/app
+hard /usr/bin/app3 /usr/bin/app
+package words-1-1.noarch
+file /usr/share/words "a b c\n"
+`
+
+// testRecipe writes a recipe for a repository and reads it.
+func testRecipe(t *testing.T, repo, extra string) *Recipe {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "key"), rpmtest.TestKey(t).Public(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("name: demo\nrepository: {name: test, baseurl: %s, gpgkey: [key]}\nplatforms: [linux/amd64]\n%s", repo, extra)
+	file := filepath.Join(dir, "demo.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	r, err := ReadRecipe(file, RecipeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestBuild(t *testing.T) {
+	repo := rpmtest.MustRepo(t, rpmtest.RepoOptions{Key: rpmtest.TestKey(t)}, demoPackages)
+	r := testRecipe(t, repo, `
+packages: [app]
+accounts: {users: [{name: web, uid: 2000, home: /home/web}]}
+files: [{path: /etc/motd, content: "hi\n", mode: "0600", owner: web}]
+image: {entrypoint: [/usr/bin/app], user: web, env: {A: b}}
+`)
+	img := buildRecipe(t, r, Options{})
+	p := img.Platforms[0]
+	if err := validate.Image(p.Image); err != nil {
+		t.Error(err)
+	}
+	config, err := p.Image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config.Config.User != "2000:2000" || len(config.History) != len(p.Layers) {
+		t.Errorf("config: %+v", config)
+	}
+	if d := cmp.Diff([]string{"PATH=" + defaultPath, "A=b"}, config.Config.Env); d != "" {
+		t.Error(d)
+	}
+	want := []Stripped{{"docs", 1, 8}, {"locales", 1, 6}, {"paths", 0, 0}}
+	if d := cmp.Diff(want, p.Stripped); d != "" {
+		t.Errorf("stripped: %s", d)
+	}
+	dest := filepath.Join(t.TempDir(), "oci")
+	deliver(t, img, "oci:"+dest)
+	seen, err := Inspect(context.Background(), "oci:"+dest+":demo", Options{WorkDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := seen.Images[0]
+	if d := cmp.Diff(want[:2], []Stripped{one.Stripped[0], one.Stripped[1]}); d != "" {
+		t.Errorf("inspect: %s", d)
+	}
+	var users, packages []string
+	for _, u := range one.Users {
+		users = append(users, fmt.Sprintf("%s:%d", u.Name, u.UID))
+	}
+	for _, pkg := range one.Packages {
+		packages = append(packages, pkg.NEVRA.String())
+	}
+	if d := cmp.Diff([]string{"root:0", "app:999", "web:2000"}, users); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"app-1-1.x86_64", "setup-1-1.noarch", "words-1-1.noarch"}, packages); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestSameDigest builds one recipe in different circumstances.
+func TestSameDigest(t *testing.T) {
+	repo := rpmtest.MustRepo(t, rpmtest.RepoOptions{Key: rpmtest.TestKey(t)}, demoPackages)
+	var first string
+	cache := t.TempDir()
+	for i, o := range []Options{{Jobs: 1}, {Jobs: 7}, {CacheDir: cache}, {CacheDir: cache}} {
+		r := testRecipe(t, repo, "packages: [app]\nfiles: [{path: /x, content: y}]")
+		digest, err := buildRecipe(t, r, o).Platforms[0].Image.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == "" {
+			first = digest.String()
+		}
+		if digest.String() != first {
+			t.Errorf("build %d: %s, not %s", i, digest, first)
+		}
+	}
+}
+
+// TestRefusals spoils a repository in one way each, and expects the build to name what is wrong.
+func TestRefusals(t *testing.T) {
+	other, err := rpmtest.NewKey("somebody else")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := rpmtest.TestKey(t)
+	for _, test := range []struct {
+		name  string
+		key   *rpmtest.Key // that signs the packages
+		spoil func(t *testing.T, repo string)
+		text  string
+		extra string
+		kind  FailureKind
+		want  []string
+	}{
+		{name: "unsigned", key: nil, kind: FailedVerification, want: []string{"words-1-1.noarch", "no signature"}},
+		{name: "another key", key: other, kind: FailedVerification, want: []string{"words-1-1.noarch", "key"}},
+		{name: "truncated", key: key, spoil: func(t *testing.T, repo string) {
+			edit(t, repo, "words", func(b []byte) []byte { return b[:len(b)-9] })
+		}, kind: FailedVerification, want: []string{"words-1-1.noarch", "bytes"}},
+		{name: "changed", key: key, spoil: func(t *testing.T, repo string) {
+			edit(t, repo, "words", func(b []byte) []byte { b[len(b)-9] ^= 1; return b })
+		}, kind: FailedVerification, want: []string{"words-1-1.noarch", "sha256"}},
+		{name: "gone", key: key, spoil: func(t *testing.T, repo string) {
+			for _, f := range glob(t, repo, "words") {
+				os.Remove(f)
+			}
+		}, kind: FailedNetwork, want: []string{"words-1-1.noarch"}},
+		{name: "metadata changed", key: key, spoil: func(t *testing.T, repo string) {
+			edit(t, filepath.Join(repo, "repodata"), "primary", func(b []byte) []byte { b[len(b)-5] ^= 1; return b })
+		}, kind: FailedVerification, want: []string{"primary"}},
+		{name: "metadata signed by another key", key: key, extra: "repo", spoil: func(t *testing.T, repo string) {
+			asc, err := other.SignArmored([]byte("something else"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(repo, "repodata/repomd.xml.asc"), asc, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}, kind: FailedVerification, want: []string{"repomd.xml"}},
+		{name: "nobody provides it", key: key, extra: "packages: [app, nosuch]", kind: FailedResolution, want: []string{"nosuch"}},
+		{name: "files conflict", key: key, text: demoPackages + `
+package clash-1-1.noarch
+file /usr/share/words "other\n"
+`, extra: "packages: [app, words, clash]", kind: FailedResolution, want: []string{"/usr/share/words", "clash-1-1.noarch", "words-1-1.noarch", "content"}},
+		{name: "no such user", key: key, extra: "packages: [app]\nimage: {user: nobodyhere}", kind: FailedOther, want: []string{"nobodyhere"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if test.text == "" {
+				test.text = demoPackages
+			}
+			if !strings.Contains(test.extra, "packages:") {
+				if test.extra == "repo" {
+					test.extra = ""
+				}
+				test.extra += "\npackages: [app]"
+			}
+			repo := rpmtest.MustRepo(t, rpmtest.RepoOptions{Key: test.key}, test.text)
+			if test.spoil != nil {
+				test.spoil(t, repo)
+			}
+			r := testRecipe(t, repo, test.extra)
+			r.Repository.RepoGPGCheck = strings.Contains(test.name, "metadata signed")
+			work := t.TempDir()
+			o := Options{WorkDir: work, CacheDir: t.TempDir()}
+			lock, err := Resolve(context.Background(), r, o)
+			if err == nil {
+				_, err = Build(context.Background(), r, lock, o)
+			}
+			if err == nil {
+				t.Fatal("it was built")
+			}
+			if KindOf(err) != test.kind {
+				t.Errorf("kind %d, not %d: %v", KindOf(err), test.kind, err)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error does not say %q: %v", want, err)
+				}
+			}
+			if left, err := os.ReadDir(work); err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v %v", left, err)
+			}
+		})
+	}
+}
+
+// TestUnsignedAllowed builds from unsigned packages when the recipe says so, and the image says it too.
+func TestUnsignedAllowed(t *testing.T) {
+	repo := rpmtest.MustRepo(t, rpmtest.RepoOptions{}, demoPackages)
+	r := testRecipe(t, repo, "packages: [app]")
+	r.Repository.GPGCheck = false
+	img := buildRecipe(t, r, Options{})
+	m, err := img.Platforms[0].Image.Manifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Annotations["slim.gpgcheck"] != "false" {
+		t.Errorf("annotations: %v", m.Annotations)
+	}
+}
+
+// TestCancelled ends in the middle and leaves nothing.
+func TestCancelled(t *testing.T) {
+	repo := rpmtest.MustRepo(t, rpmtest.RepoOptions{Key: rpmtest.TestKey(t)}, demoPackages)
+	r := testRecipe(t, repo, "packages: [app]")
+	work := t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	o := Options{WorkDir: work, CacheDir: t.TempDir(), Report: func(e Event) {
+		if e.Phase == PhaseLayers {
+			cancel()
+		}
+	}}
+	lock, err := Resolve(ctx, r, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Build(ctx, r, lock, o); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if left, err := os.ReadDir(work); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+func glob(t *testing.T, dir, part string) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.Contains(filepath.Base(p), part) {
+			found = append(found, p)
+		}
+		return err
+	})
+	if err != nil || len(found) == 0 {
+		t.Fatalf("no %s below %s: %v", part, dir, err)
+	}
+	return found
+}
+
+func edit(t *testing.T, dir, part string, change func([]byte) []byte) {
+	t.Helper()
+	for _, f := range glob(t, dir, part) {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := change(bytes.Clone(b))
+		if bytes.Equal(b, changed) {
+			t.Fatal("nothing changed")
+		}
+		if err := os.WriteFile(f, changed, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
