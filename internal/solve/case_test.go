@@ -41,7 +41,7 @@ func readCases(t *testing.T) []*textCase {
 		c := &textCase{file: f, archive: a, oracle: true, request: Request{Arch: "x86_64"}}
 		c.request.Packages = parseRepository(t, c.section("repository"))
 		for _, m := range c.request.Packages {
-			c.oracle = c.oracle && m.AllFiles || len(m.Files) == 0 && c.oracle
+			c.oracle = c.oracle && (m.AllFiles || len(m.Files) == 0)
 		}
 		for _, line := range strings.Split(c.section("request"), "\n") {
 			c.readLine(t, line)

@@ -90,7 +90,7 @@ func (p *pool) capabilityHints(c rpm.Capability) []string {
 
 // similar are names of packages and capabilities near to name, nearest first.
 func (p *pool) similar(name string) []string {
-	if len(name) > maxSimilar {
+	if len(name) > maxSimilar || len(name) < minSimilar {
 		return nil
 	}
 	type near struct {
@@ -123,8 +123,11 @@ func (p *pool) similar(name string) []string {
 	return names
 }
 
-// maxSimilar is the longest name that similar ones are looked for.
-const maxSimilar = 128
+// Lengths of names that similar ones are looked for.
+const (
+	minSimilar = 3
+	maxSimilar = 128
+)
 
 // distance counts the insertions, deletions and replacements between a and b; above most it need not be exact.
 func distance(a, b string, most int) int {

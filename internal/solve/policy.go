@@ -61,13 +61,11 @@ func (o *policy) favour(id int32) int32 {
 	return o.favours[id]
 }
 
-// prune leaves the candidates that are no worse than another one of them. It keeps ids as they are.
-func (o *policy) prune(ids []int32) []int32 {
-	best, _ := o.filter(ids, false)
-	return best
-}
+// prune leaves the candidates that are no worse than another one of them, and says what those left out lack. It does
+// not change ids.
+func (o *policy) prune(ids []int32) ([]int32, string) { return o.filter(ids, false) }
 
-// order is prune, the best first, and says what it was best in.
+// order is prune, the best first.
 func (o *policy) order(ids []int32) ([]int32, string) { return o.filter(ids, true) }
 
 func (o *policy) filter(ids []int32, reorder bool) ([]int32, string) {

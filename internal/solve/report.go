@@ -74,15 +74,16 @@ func (r *report) fulfilling(lits []int32) ([]int32, bool) {
 }
 
 // walk goes from the request along what is required: first along requirements that only one installed package meets,
-// then along all. What is not reached nobody needs.
+// then along all, then to what stands beside an inferior architecture. What is not reached nobody needs.
 func (r *report) walk() {
 	for _, n := range r.asked {
 		if len(n.by) > 0 {
 			r.visit(n.by[0], 0, Reason{Spec: r.spec(n.clause)})
 		}
 	}
-	r.follow(1)
-	r.follow(len(r.s.trail))
+	r.follow(1, false)
+	r.follow(len(r.s.trail), false)
+	r.follow(len(r.s.trail), true)
 }
 
 func (r *report) spec(clause int) string {
@@ -97,11 +98,12 @@ func (r *report) visit(id int32, depth int, why Reason) {
 	r.order = append(r.order, id)
 }
 
-func (r *report) follow(most int) {
+// follow goes along needs that at most so many packages meet.
+func (r *report) follow(most int, architectures bool) {
 	for i := 0; i < len(r.order); i++ {
 		from := r.order[i]
 		for _, n := range r.needs[from] {
-			if len(n.by) > most {
+			if len(n.by) > most || r.s.clauses[n.clause].why.kind == isArchitecture && !architectures {
 				continue
 			}
 			for _, id := range n.by {
@@ -118,6 +120,8 @@ func (r *report) capability(clause int) string {
 	switch {
 	case why.kind == isRequest:
 		return r.spec(clause)
+	case why.kind == isConflicts:
+		return "not " + why.dep.String()
 	case why.dep != nil:
 		return why.dep.String()
 	}
@@ -216,33 +220,34 @@ func (r *report) nevras(ids []int32) []rpm.NEVRA {
 
 // why says why taken stands in the solution, as far as the clause is concerned.
 func (r *report) why(taken int32, clause int) string {
-	reason := r.reason[taken]
-	forced := r.s.reason[taken]
+	decided := int(r.s.reason[taken])
+	note, noted := r.s.notes[taken]
 	switch {
-	case forced <= 0:
-		if note, ok := r.s.notes[taken]; ok && int(-forced) == clause {
-			return note
-		}
-	case int(forced) == clause:
+	case decided == clause:
 		return noteOnly
+	case decided > 0 && decided < r.s.first:
+		return r.because(decided)
+	case decided == -clause && noted:
+		return note
 	}
-	if reason.Spec != "" {
-		if r.s.clauses[clause].why.kind == isRequest && r.spec(clause) == reason.Spec {
-			return r.fallback(taken)
-		}
+	switch reason := r.reason[taken]; {
+	case reason.Spec != "" && reason.Spec != r.capability(clause):
 		return "requested as " + reason.Spec
-	}
-	if r.capability(clause) == reason.Capability {
-		return r.fallback(taken)
-	}
-	return "required by " + reason.By.String() + " through " + reason.Capability
-}
-
-func (r *report) fallback(taken int32) string {
-	if note, ok := r.s.notes[taken]; ok && r.s.reason[taken] <= 0 {
+	case reason.Spec == "" && reason.Capability != r.capability(clause):
+		return "required by " + reason.By.String() + " through " + reason.Capability
+	case decided <= 0 && noted:
 		return note
 	}
 	return noteOnly
+}
+
+// because says which clause it was that forced a package.
+func (r *report) because(clause int) string {
+	if r.s.clauses[clause].why.kind == isRequest {
+		return "requested as " + r.spec(clause)
+	}
+	from := r.answer.pool.pkgs[r.s.clauses[clause].why.from]
+	return "required by " + from.NEVRA.String() + " through " + r.capability(clause)
 }
 
 // heldBack reports a request of which there is a newer version than the one taken.

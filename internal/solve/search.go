@@ -1,6 +1,9 @@
 package solve
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // maxConflicts limits how often the search may run into a conflict before it gives up.
 const maxConflicts = 200_000
@@ -335,7 +338,7 @@ func (s *search) decideRequest(level int32) int32 {
 			continue
 		}
 		before := level
-		level = s.choose(level, ids, int32(i))
+		level = s.choose(level, ids, int32(i), "")
 		switch {
 		case level < start:
 			return level
@@ -367,23 +370,24 @@ func (s *search) decideOpen(level int32) int32 {
 		if len(ids) < 2 {
 			continue
 		}
+		note := ""
 		if !final && s.policy != nil {
-			if ids = s.policy.prune(ids); len(ids) > 1 {
+			if ids, note = s.policy.prune(ids); len(ids) > 1 {
 				if first == 0 {
 					first = i
 				}
 				continue
 			}
 		}
-		if level = s.choose(level, ids, int32(i)); level < start {
+		if level = s.choose(level, ids, int32(i), note); level < start {
 			return level
 		}
 		n = 0
 	}
 }
 
-// choose decides for the best of ids, for which clause i is open.
-func (s *search) choose(level int32, ids []int32, i int32) int32 {
+// choose decides for the best of ids, for which clause i is open; pruned says why others have been left out already.
+func (s *search) choose(level int32, ids []int32, i int32, pruned string) int32 {
 	if s.policy == nil {
 		return s.settleFor(level, ids[0], i)
 	}
@@ -393,7 +397,7 @@ func (s *search) choose(level int32, ids []int32, i int32) int32 {
 		candidates[0] = -candidates[0]
 		s.branches = append(s.branches, branch{candidates: candidates, clause: i, level: level})
 	}
-	s.notes[best[0]] = note
+	s.notes[best[0]] = cmp.Or(pruned, note)
 	return s.settleFor(level, best[0], i)
 }
 
