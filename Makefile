@@ -6,7 +6,6 @@ GO ?= go
 BIN := bin/slim
 TIMEOUT ?= 10m
 FUZZTIME ?= 20s
-PLATFORM ?= linux/amd64
 TOOL := $(GO) tool -modfile=.tools/go.mod
 
 help: ## this list
@@ -19,13 +18,13 @@ test: ## all tests; those that need rpm, dnf or root are skipped without them
 	$(GO) test -timeout $(TIMEOUT) ./...
 
 demo: build ## build the image of recipes/demo/hello.yaml into bin/hello.tar and show it
-	$(BIN) build --platform $(PLATFORM) -o oci-archive:bin/hello.tar recipes/demo/hello.yaml
-	@ls -l bin/hello.tar
+	$(BIN) build -o bin/hello.tar recipes/demo/hello.yaml
 
 conformance: ## compare with rpm, dnf and the registries' rules, more cases than in test (needs the tools and root)
 	SLIM_CONFORMANCE=$${SLIM_CONFORMANCE:-200} $(GO) test -timeout 60m -run Conformance -count=1 -v ./...
 
-bench: ## benchmarks
+bench: build ## slim against dnf, tar and gzip on the same packages (needs the tools, root and ../shared), then Go's benchmarks
+	SLIM_BENCH=$(CURDIR)/$(BIN) $(GO) test -timeout 60m -run '^TestBench$$' -count=1 -v ./builder
 	$(GO) test -timeout 60m -run '^$$' -bench . -benchmem ./...
 
 lint: ## gofumpt, vet, staticcheck, errcheck, unparam, deadcode, go fix, go mod tidy

@@ -1,4 +1,4 @@
-package slim_test
+package house
 
 import (
 	"bytes"
@@ -47,6 +47,7 @@ func rooms() map[string]room {
 		inner = append(inner, "slim/internal/"+name)
 	}
 	return map[string]room{
+		"slim/internal/house":     {},
 		"slim/cmd/slim":           {Own: []string{"slim/builder", "slim/recipes", "slim/internal/fetch"}, Foreign: []string{cobra}},
 		"slim/builder":            {Own: inner, Foreign: []string{containers, yamlModule}},
 		"slim/recipes":            {},
@@ -161,7 +162,7 @@ func isClock(name string) bool {
 
 func packages(t *testing.T) []listed {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Name,Doc,Dir,Imports,GoFiles", "./...")
+	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Name,Doc,Dir,Imports,GoFiles", "slim/...")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.Output()
 	if err != nil {
