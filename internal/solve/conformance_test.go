@@ -145,7 +145,9 @@ func conformance() (count int, seed uint64) {
 	return count, seed
 }
 
-// TestConformance compares answers with dnf's on real repositories.
+// TestConformance compares answers with dnf's on real repositories. Differences that have been seen, all of them rare:
+// two kernels, which dnf lets stand side by side; one NEVRA in two repositories, which libsolv takes for two candidates,
+// so that there is a choice where here there is none, and choices are made in another order.
 func TestConformance(t *testing.T) {
 	count, seed := conformance()
 	root := shared(t)
@@ -172,7 +174,9 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// TestConformanceSmall compares answers on random small repositories, which are harder than real ones.
+// TestConformanceSmall compares answers on random small repositories, which are harder than real ones. The difference
+// that has been seen (2 of 3 000): a package of a better architecture that only a weak dependency leads to, which
+// keeps libsolv from taking an inferior one of that name.
 func TestConformanceSmall(t *testing.T) {
 	count, seed := conformance()
 	agreed, asked := 0, 0

@@ -63,26 +63,42 @@ const (
 // explain finds out which requests cannot be satisfied: it takes the smallest contradiction it finds, leaves the
 // requests in it out, and goes on until the rest can be satisfied.
 func (a *answer) explain(q *problem, s *search) error {
-	e := &Error{}
+	var cores [][]clause
 	dropped := map[int32]bool{}
-	for {
+	for len(cores) < maxProblems {
 		core := a.shrink(s.contradiction())
-		e.Problems = append(e.Problems, a.describe(q, core))
+		cores = append(cores, core)
 		before := len(dropped)
 		for _, c := range core {
 			if c.why.kind == isRequest {
 				dropped[c.why.item] = true
 			}
 		}
-		if len(dropped) == before || len(e.Problems) == maxProblems {
-			return e
+		if len(dropped) == before {
+			break
 		}
 		clauses, requests := q.without(dropped)
 		s = newSearch(len(a.pool.pkgs), clauses, requests, nil)
 		if s.run() || s.gaveUp {
-			return e
+			break
 		}
 	}
+	slices.SortStableFunc(cores, func(a, b []clause) int { return cmp.Compare(firstItem(a), firstItem(b)) })
+	e := &Error{}
+	for _, core := range cores {
+		e.Problems = append(e.Problems, a.describe(core))
+	}
+	return e
+}
+
+func firstItem(core []clause) int32 {
+	first := int32(maxItems)
+	for _, c := range core {
+		if c.why.kind == isRequest {
+			first = min(first, c.why.item)
+		}
+	}
+	return first
 }
 
 // without are the clauses less those of some items.
@@ -187,7 +203,7 @@ func contradict(clauses []clause) ([]clause, bool) {
 }
 
 // describe puts a contradiction into words.
-func (a *answer) describe(q *problem, core []clause) Problem {
+func (a *answer) describe(core []clause) Problem {
 	t := &telling{answer: a, core: core, told: make([]bool, len(core))}
 	t.tell()
 	p := Problem{Chain: t.lines, Hints: t.hints}

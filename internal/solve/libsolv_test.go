@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -312,21 +313,11 @@ func TestLibsolv(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d ran", ran)
-	for _, reason := range slices.Sorted(keys(skipped)) {
+	for _, reason := range slices.Sorted(maps.Keys(skipped)) {
 		t.Logf("skipped %d: %s", skipped[reason], reason)
 	}
 	if ran < 20 {
 		t.Errorf("only %d cases could be asked", ran)
-	}
-}
-
-func keys(m map[string]int) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
 	}
 }
 

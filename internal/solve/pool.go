@@ -29,8 +29,9 @@ type pool struct {
 	owners    map[string][]int32 // path to packages that own it, for all paths that dependencies name; nil until asked
 	extra     []rpm.Capability   // paths and rich dependencies that the request names
 
-	cache map[rpm.Capability][]int32
-	rich  map[string]*rpm.Rich // parsed; nil for what cannot be parsed
+	cache    map[rpm.Capability][]int32
+	rich     map[string]*rpm.Rich // parsed; nil for what cannot be parsed
+	expanded map[expansion]formula
 }
 
 // offer is one entry of Provides.
@@ -40,7 +41,7 @@ type offer struct {
 }
 
 func newPool(packages []*rpm.Metadata, arch string) *pool {
-	p := &pool{cache: map[rpm.Capability][]int32{}, rich: map[string]*rpm.Rich{}}
+	p := &pool{cache: map[rpm.Capability][]int32{}, rich: map[string]*rpm.Rich{}, expanded: map[expansion]formula{}}
 	p.number(packages, ranks(arch))
 	p.indexNames()
 	p.indexProvides()

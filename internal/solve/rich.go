@@ -6,8 +6,12 @@ import (
 	"slim/internal/rpm"
 )
 
-// maxRichClauses limits what a rich dependency may grow to when it is multiplied out.
-const maxRichClauses = 4096
+// Limits of what a rich dependency may grow to when it is multiplied out. A condition with an else counts twice, so that
+// nested ones grow fast.
+const (
+	maxRichClauses = 4096
+	maxRichSteps   = 1 << 14
+)
 
 // formula is a conjunction of clauses, each a sorted list of packages that must be (positive) or must not be
 // (negative) installed. No clause at all is true; an empty clause makes it false.
@@ -25,36 +29,61 @@ func (f formula) isTrue() bool  { return len(f.clauses) == 0 }
 
 // expand turns a rich dependency, or its negation, into clauses over the packages that provide its parts.
 func (p *pool) expand(r *rpm.Rich, negated bool) formula {
+	key := expansion{r, negated}
+	f, ok := p.expanded[key]
+	if !ok {
+		e := expander{pool: p, steps: maxRichSteps}
+		f = e.expand(r, negated)
+		p.expanded[key] = f
+	}
+	return f
+}
+
+type expansion struct {
+	rich    *rpm.Rich
+	negated bool
+}
+
+type expander struct {
+	pool  *pool
+	steps int // that are left
+}
+
+func (e *expander) expand(r *rpm.Rich, negated bool) formula {
+	e.steps--
+	if e.steps < 0 {
+		return formula{tooBig: true}
+	}
 	switch r.Op {
 	case rpm.RichAnd, rpm.RichOr:
-		f := p.expand(r.Operands[0], negated)
+		f := e.expand(r.Operands[0], negated)
 		for _, o := range r.Operands[1:] {
-			f = join(f, p.expand(o, negated), (r.Op == rpm.RichAnd) != negated)
+			f = join(f, e.expand(o, negated), (r.Op == rpm.RichAnd) != negated)
 		}
 		return f
 	case rpm.RichIf:
 		// A if B else C is (A or not B) and (C or B).
-		return p.expandBranch(r, negated, true)
+		return e.branch(r, negated, true)
 	case rpm.RichUnless:
 		// A unless B else C is (A and not B) or (C and B).
-		return p.expandBranch(r, negated, false)
+		return e.branch(r, negated, false)
 	}
-	return p.expandLeaf(r, negated)
+	return e.leaf(r, negated)
 }
 
-func (p *pool) expandBranch(r *rpm.Rich, negated, isIf bool) formula {
+func (e *expander) branch(r *rpm.Rich, negated, isIf bool) formula {
 	a, b := r.Operands[0], r.Operands[1]
 	inner := isIf == negated // how the halves hang together: by and when true
-	f := join(p.expand(a, negated), p.expand(b, !negated), inner)
+	f := join(e.expand(a, negated), e.expand(b, !negated), inner)
 	if len(r.Operands) < 3 {
 		return f
 	}
-	g := join(p.expand(r.Operands[2], negated), p.expand(b, negated), inner)
+	g := join(e.expand(r.Operands[2], negated), e.expand(b, negated), inner)
 	return join(f, g, !inner)
 }
 
-func (p *pool) expandLeaf(r *rpm.Rich, negated bool) formula {
-	ids, unknown := p.richProviders(r)
+func (e *expander) leaf(r *rpm.Rich, negated bool) formula {
+	ids, unknown := e.pool.richProviders(r)
 	if len(unknown) > 0 {
 		return formula{unknown: unknown}
 	}

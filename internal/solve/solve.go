@@ -24,7 +24,8 @@
 //
 // The search is complete: it finds a solution when there is one, unless it gives up after a fixed number of conflicts,
 // which is an error that says so. Left out: installed packages, modules, installonly packages (two kernels cannot stand
-// side by side), weak dependencies other than as advice, groups, and priorities.
+// side by side), weak dependencies other than as advice (libsolv also lets them bring better architectures into view),
+// groups, and priorities.
 package solve
 
 import (

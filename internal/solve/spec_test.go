@@ -143,6 +143,19 @@ func TestDistance(t *testing.T) {
 	}
 }
 
+// TestRichNested shows that conditions in conditions are refused before they take for ever.
+func TestRichNested(t *testing.T) {
+	text := "a"
+	for range 60 {
+		text = "(a if " + text + " else b)"
+	}
+	packages := parseRepository(t, "package a-1-1.x86_64\npackage b-1-1.x86_64\npackage c-1-1.x86_64\n  requires "+text+"\n")
+	_, err := Solve(Request{Packages: packages, Arch: "x86_64", Install: []Item{{"c"}}})
+	if err == nil || !strings.Contains(err.Error(), "which is not supported") {
+		t.Error(err)
+	}
+}
+
 // TestRichTooBig shows that a rich dependency that would grow beyond all bounds is refused.
 func TestRichTooBig(t *testing.T) {
 	var text, operands []string
