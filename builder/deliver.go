@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -26,9 +27,13 @@ func (d Delivery) String() string {
 	return d.Destination + " " + d.Digest
 }
 
-// CheckDestination says whether Deliver understands a destination.
+// CheckDestination says whether Deliver understands a destination. Unlike a reference to read, one to write to needs its
+// kind: what looks like a path must not end up at a registry.
 func CheckDestination(dest string) error {
-	_, err := store.Parse(dest)
+	ref, err := store.Parse(dest)
+	if err == nil && ref.Kind == store.KindDocker && !strings.HasPrefix(dest, "docker://") {
+		return fmt.Errorf("destination %q has no kind: docker://%s is a registry, oci:%s a directory", dest, dest, dest)
+	}
 	return err
 }
 

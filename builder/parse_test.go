@@ -364,7 +364,7 @@ func TestSet(t *testing.T) {
 repository: {metalink: "https://m.example/$component", components: [a, b], gpgkey: [k]}
 packages: [bash]
 `
-	opts := RecipeOptions{WorkDir: "/work", Set: []Setting{
+	opts := RecipeOptions{WorkDir: "/src", Set: []Setting{
 		{"repository.baseurl", "mirror/os"},
 		{"repository.components", ""},
 		{"repository.gpgkey", "k1,https://a.example/k2"},
@@ -376,7 +376,7 @@ packages: [bash]
 		t.Fatal(err)
 	}
 	want := Repository{
-		Name: "repository", BaseURL: "/work/mirror/os", GPGKeys: []string{"/work/k1", "https://a.example/k2"},
+		Name: "repository", BaseURL: "/src/mirror/os", GPGKeys: []string{"/src/k1", "https://a.example/k2"},
 		ReleaseVer: "9.10", GPGCheck: true, RepoGPGCheck: true, Dir: r.Dir,
 	}
 	if diff := cmp.Diff(want, r.Repository); diff != "" {
@@ -389,12 +389,12 @@ func TestSetFaults(t *testing.T) {
 	tests := []struct{ key, value, want string }{
 		{"packages", "x", `--set packages: unknown key "packages"`},
 		{"repository.bsaeurl", "x", `--set repository.bsaeurl: unknown key "bsaeurl" of the repository`},
-		{"repository.baseurl", "x", `--set repository.baseurl: the repository has components, but there is no $component in /work/x`},
+		{"repository.baseurl", "x", `--set repository.baseurl: the repository has components, but there is no $component in /src/x`},
 		{"repository.gpgcheck", "no", `--set repository.gpgcheck: repository.gpgcheck must be true or false, not a string`},
 		{"repository.modules", "a:1", `--set repository.modules: unknown key "modules" of the repository`},
 	}
 	for _, tt := range tests {
-		_, err := readText(t, recipe, RecipeOptions{WorkDir: "/work", Set: []Setting{{tt.key, tt.value}}})
+		_, err := readText(t, recipe, RecipeOptions{WorkDir: "/src", Set: []Setting{{tt.key, tt.value}}})
 		var faults *RecipeError
 		if !errors.As(err, &faults) || len(faults.Faults) != 1 || faults.Faults[0].String() != tt.want {
 			t.Errorf("%s=%s: %v, want %s", tt.key, tt.value, err, tt.want)

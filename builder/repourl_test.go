@@ -17,9 +17,9 @@ func TestBaseURLs(t *testing.T) {
 			[]ComponentURL{{URL: "https://a.example/9.10/9-10/armv7hl/armhfp/os"}}},
 		{"components", Repository{BaseURL: "http://a.example/$component/os/", Components: []string{"B", "A"}},
 			[]ComponentURL{{"B", "http://a.example/B/os/", SourceBaseURL}, {"A", "http://a.example/A/os/", SourceBaseURL}}},
-		{"a relative path", Repository{BaseURL: "../repo/$component x", Components: []string{"a"}, Dir: "/work/recipes"},
-			[]ComponentURL{{"a", "file:///work/repo/a%20x", SourceBaseURL}}},
-		{"an absolute path", Repository{BaseURL: "/srv/repo", Dir: "/work"}, []ComponentURL{{URL: "file:///srv/repo"}}},
+		{"a relative path", Repository{BaseURL: "../repo/$component x", Components: []string{"a"}, Dir: "/src/recipes"},
+			[]ComponentURL{{"a", "file:///src/repo/a%20x", SourceBaseURL}}},
+		{"an absolute path", Repository{BaseURL: "/srv/repo", Dir: "/src"}, []ComponentURL{{URL: "file:///srv/repo"}}},
 		{"a file URL", Repository{BaseURL: "file:///srv/$releasever", ReleaseVer: "1"}, []ComponentURL{{URL: "file:///srv/1"}}},
 		{"a metalink", Repository{Metalink: "https://m.example/?repo=$component&arch=$basearch", Components: []string{"a"}},
 			[]ComponentURL{{"a", "https://m.example/?repo=a&arch=armhfp", SourceMetalink}}},
@@ -70,12 +70,12 @@ func TestBadBaseURLs(t *testing.T) {
 }
 
 func TestKeyURLs(t *testing.T) {
-	r := Repository{GPGKeys: []string{"keys/K-$releasever_major", "/etc/K", "https://a.example/$basearch", "builtin:ubi9/K"}, ReleaseVer: "9.2", Dir: "/work"}
+	r := Repository{GPGKeys: []string{"keys/K-$releasever_major", "/etc/K", "https://a.example/$basearch", "builtin:ubi9/K"}, ReleaseVer: "9.2", Dir: "/src"}
 	got, err := r.KeyURLs(Platform{"linux", "386", ""})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"/work/keys/K-9", "/etc/K", "https://a.example/i386", "builtin:ubi9/K"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"/src/keys/K-9", "/etc/K", "https://a.example/i386", "builtin:ubi9/K"}, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	r.GPGKeys = []string{"$component"}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -16,15 +17,25 @@ func TestMain(m *testing.M) {
 }
 
 // The scripts say "exits CODE PROGRAM ARGUMENT..." for a command that is to end with a certain exit code, and "old FILE"
-// to make a file one that was last used a day ago.
+// to make a file one that was last used a day ago. REPO is the repository of the demo distribution, and its key lies in
+// the script's directory.
 func TestScripts(t *testing.T) {
+	testdata, err := filepath.Abs("../../testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir+"/home")
-			return nil
+			env.Setenv("REPO", testdata+"/repo/$basearch")
+			key, err := os.ReadFile(testdata + "/keys/RPM-GPG-KEY-demo")
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(env.WorkDir+"/RPM-GPG-KEY-demo", key, 0o666)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"old": func(ts *testscript.TestScript, neg bool, args []string) {

@@ -57,7 +57,7 @@ type ConflictError struct{ Conflicts []Conflict }
 
 func (e *ConflictError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d file conflicts between packages", len(e.Conflicts))
+	b.WriteString("packages bring different files to one path")
 	for i, c := range e.Conflicts {
 		if i == 20 {
 			fmt.Fprintf(&b, "\n  and %d more", len(e.Conflicts)-i)
