@@ -407,17 +407,17 @@ func (w *rootWriter) file(p string, content io.Reader) error {
 
 // What may be left unset, in the order it is reported.
 const (
-	unsetOwner  = "owner"
-	unsetSetID  = "setuid or setgid bit, which would name the wrong owner"
-	unsetCaps   = "file capabilities"
-	unsetDevice = "device or fifo, which is missing"
+	unsetOwner  = "owners not set"
+	unsetSetID  = "setuid and setgid bits dropped, as they would name the wrong owner"
+	unsetCaps   = "file capabilities not set"
+	unsetDevice = "devices left out"
 )
 
 func (w *rootWriter) report() []string {
 	var lines []string
 	for _, what := range []string{unsetOwner, unsetSetID, unsetCaps, unsetDevice} {
 		if n := w.unset[what]; n > 0 {
-			lines = append(lines, fmt.Sprintf("%s of %d paths", what, n))
+			lines = append(lines, fmt.Sprintf("%s: %d", what, n))
 		}
 	}
 	return lines

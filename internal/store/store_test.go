@@ -661,26 +661,42 @@ func TestSecondPushSendsNothing(t *testing.T) {
 	}
 }
 
+// TestPushMounts has a registry whose other repository has nothing yet, and takes every mount.
 func TestPushMounts(t *testing.T) {
 	host, count := newRegistry(t)
+	inner := count.next
+	var from []string
+	count.next = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		switch {
+		case r.Method == http.MethodHead && strings.HasPrefix(r.URL.Path, "/v2/other/blobs/"):
+			w.WriteHeader(http.StatusNotFound)
+		case q.Get("mount") != "":
+			from = append(from, q.Get("from"))
+			w.WriteHeader(http.StatusCreated)
+		default:
+			inner.ServeHTTP(w, r)
+		}
+	})
 	a := small(t, "x")
 	write(t, "docker://"+host+"/base:1", a, store.Options{Keychain: anonymous()})
 	count.take()
-	from := parse(t, "docker://"+host+"/base").Reference.Context()
-	o := store.Options{Keychain: anonymous(), Mounts: map[v1.Hash]name.Repository{}}
+	base := parse(t, "docker://"+host+"/base").Reference.Context()
+	o := store.Options{Keychain: anonymous(), Jobs: 1, Mounts: map[v1.Hash]name.Repository{}}
 	layers, err := a.Images[0].Layers()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, l := range layers {
 		h, _ := l.Digest()
-		o.Mounts[h] = from
+		o.Mounts[h] = base
 	}
 	write(t, "docker://"+host+"/other:1", a, o)
-	// The test registry shares blobs between repositories, so a mount shows in what is asked first.
-	seen := count.take()
-	if seen["POST mount"]+seen["HEAD blob"] == 0 || seen["PUT upload"] > 1 {
-		t.Errorf("requests: %v", seen)
+	if seen := count.take(); seen["POST mount"] != 2 || seen["PUT upload"] != 1 {
+		t.Errorf("requests: %v; want two mounts and one upload, of the config", seen)
+	}
+	if diff := cmp.Diff([]string{"base", "base"}, from); diff != "" {
+		t.Errorf("mounted from (-want +got):\n%s", diff)
 	}
 }
 

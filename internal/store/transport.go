@@ -19,7 +19,7 @@ import (
 // Neither speaks http but to this machine.
 func newTransport(o Options) http.RoundTripper {
 	if o.Transport != nil {
-		return &guard{o.Transport}
+		return newGuard(o.Transport)
 	}
 	dirs := o.CertDirs
 	if dirs == nil {
@@ -28,17 +28,39 @@ func newTransport(o Options) http.RoundTripper {
 			dirs = append([]string{filepath.Join(config, "containers", "certs.d")}, dirs...)
 		}
 	}
-	return &guard{&hostTransport{dirs: dirs, hosts: map[string]http.RoundTripper{}}}
+	return newGuard(&hostTransport{dirs: dirs, hosts: map[string]http.RoundTripper{}})
 }
 
-// guard refuses http to other machines: a registry on a private address would else get credentials in the clear.
-type guard struct{ http.RoundTripper }
+// guard refuses http to other machines: a registry on a private address would else get credentials in the clear. Nor
+// does it try http where https failed for the certificate: the answer to that would hide what is wrong.
+type guard struct {
+	next     http.RoundTripper
+	mu       sync.Mutex
+	distrust map[string]error // by host and port
+}
+
+func newGuard(next http.RoundTripper) *guard { return &guard{next: next, distrust: map[string]error{}} }
 
 func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme != "https" && !loopback(r.URL.Hostname()) {
+	if r.URL.Scheme == "https" {
+		resp, err := g.next.RoundTrip(r)
+		if bad := (*tls.CertificateVerificationError)(nil); errors.As(err, &bad) {
+			g.mu.Lock()
+			g.distrust[r.URL.Host] = err
+			g.mu.Unlock()
+		}
+		return resp, err
+	}
+	if !loopback(r.URL.Hostname()) {
 		return nil, fmt.Errorf("%s to %s is refused: only https", r.URL.Scheme, r.URL.Hostname())
 	}
-	return g.RoundTripper.RoundTrip(r)
+	g.mu.Lock()
+	err := g.distrust[r.URL.Host]
+	g.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return g.next.RoundTrip(r)
 }
 
 func loopback(host string) bool {
