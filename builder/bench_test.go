@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"slim/internal/tooltest"
 )
 
 // TestBench times slim against what people use today, whole processes in turn: the same packages from the same local
@@ -20,8 +22,8 @@ func TestBench(t *testing.T) {
 	if program == "" {
 		t.Skip("skipped: needs SLIM_BENCH, see make bench")
 	}
-	needTools(t, "dnf", "rpm")
-	needRoot(t)
+	tooltest.Need(t, "dnf", "rpm")
+	tooltest.NeedRoot(t)
 	const pairs = 3
 	fmt.Printf("%-62s %9s %9s %7s %9s\n", "packages", "dnf+gzip", "slim", "ratio", "slim peak")
 	for _, set := range [][]string{
@@ -35,7 +37,7 @@ func TestBench(t *testing.T) {
 		for range pairs {
 			dir := t.TempDir()
 			script := `"$0" -c "BaseOS AppStream" "$1/root" install $2 && tar -C "$1/root" -c . | gzip -6 >"$1/image.tar.gz"`
-			a, _ := timed(t, dir, "sh", "-c", script, filepath.Join(sharedDir(t), "tools/dnf-root"), dir, strings.Join(set, " "))
+			a, _ := timed(t, dir, "sh", "-c", script, filepath.Join(tooltest.Shared(t), "tools/dnf-root"), dir, strings.Join(set, " "))
 			b, rss := timed(t, dir, program, "build", "--progress", "none", "-o", "oci:"+dir+"/oci", recipe.File)
 			theirs, ours, ratios = append(theirs, a), append(ours, b), append(ratios, a/b)
 			peak = max(peak, rss)

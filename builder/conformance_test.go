@@ -18,6 +18,7 @@ import (
 
 	"slim/internal/rootfs"
 	"slim/internal/rpm"
+	"slim/internal/tooltest"
 )
 
 // everyday are packages that bring most of what a tree can hold: capabilities, setuid, mode 0000, hard links, devices,
@@ -30,7 +31,7 @@ var everyday = []string{
 // sharedRecipe is a recipe of packages of the test distribution.
 func sharedRecipe(t *testing.T, packages []string, extra string) *Recipe {
 	t.Helper()
-	shared := sharedDir(t)
+	shared := tooltest.Shared(t)
 	text := fmt.Sprintf(`name: test
 repository:
   name: slimtest
@@ -87,7 +88,7 @@ func deliver(t *testing.T, img *Image, dest string) *Delivery {
 // dnfRoot makes the root that dnf makes of the same packages, and returns what dnf said.
 func dnfRoot(t *testing.T, snapshot, root string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(sharedDir(t), "tools/dnf-root"), append([]string{"-s", snapshot, "-c", "BaseOS AppStream", root}, args...)...)
+	cmd := exec.Command(filepath.Join(tooltest.Shared(t), "tools/dnf-root"), append([]string{"-s", snapshot, "-c", "BaseOS AppStream", root}, args...)...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -101,8 +102,8 @@ func dnfRoot(t *testing.T, snapshot, root string, args ...string) string {
 // capabilities and device numbers. What differs on purpose: users and groups that packages make in scriptlets are there
 // in ours, and own their files; rpm leaves those files to root.
 func TestConformanceTree(t *testing.T) {
-	needTools(t, "dnf", "rpm")
-	needRoot(t)
+	tooltest.Need(t, "dnf", "rpm")
+	tooltest.NeedRoot(t)
 	dir := t.TempDir()
 	ours, theirs := filepath.Join(dir, "ours"), filepath.Join(dir, "theirs")
 	img := buildRecipe(t, sharedRecipe(t, everyday, "strip: {locales: all}"), Options{})
@@ -281,8 +282,8 @@ func (ids testIDs) groupOf(name string) uint32 {
 // TestConformanceDatabase lets the real rpm and dnf use the image's rpmdb: queries, verification, removal, and an
 // upgrade to the next snapshot of the distribution.
 func TestConformanceDatabase(t *testing.T) {
-	needTools(t, "dnf", "rpm")
-	needRoot(t)
+	tooltest.Need(t, "dnf", "rpm")
+	tooltest.NeedRoot(t)
 	root := filepath.Join(t.TempDir(), "root")
 	names := []string{"bash", "coreutils", "openssl", "curl", "httpd", "sqlite"}
 	img := buildRecipe(t, sharedRecipe(t, names, ""), Options{})

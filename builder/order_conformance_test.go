@@ -5,19 +5,21 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"slim/internal/rpm"
+	"slim/internal/tooltest"
 )
 
 // TestConformanceInstallOrder compares the order of installation with rpm's own: rpm is handed the packages in the order
 // that ties fall back on, and the numbers of its database tell what it made of it.
 func TestConformanceInstallOrder(t *testing.T) {
-	needTools(t, "rpm")
-	shared := sharedDir(t)
+	tooltest.Need(t, "rpm")
+	shared := tooltest.Shared(t)
 	var files []string
 	for _, pattern := range []string{"BaseOS/x86_64/os/Packages/*/*.rpm", "AppStream/x86_64/os/Packages/*/*.rpm"} {
 		found, err := filepath.Glob(filepath.Join(shared, "distro/1", pattern))
@@ -61,7 +63,11 @@ func TestConformanceInstallOrder(t *testing.T) {
 			want := make([]string, len(set))
 			for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
 				num, name, _ := strings.Cut(line, " ")
-				want[atoi(t, num)-1] = strings.Replace(name, "-0:", "-", 1)
+				n, err := strconv.Atoi(num)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want[n-1] = strings.Replace(name, "-0:", "-", 1)
 			}
 			ordered, err := installOrder(set)
 			if err != nil {

@@ -47,6 +47,7 @@ func rooms() map[string]room {
 		inner = append(inner, "slim/internal/"+name)
 	}
 	return map[string]room{
+		"slim/internal/tooltest":  {},
 		"slim/internal/house":     {},
 		"slim/cmd/slim":           {Own: []string{"slim/builder", "slim/recipes", "slim/internal/fetch"}, Foreign: []string{cobra}},
 		"slim/builder":            {Own: inner, Foreign: []string{containers, yamlModule}},
