@@ -57,7 +57,7 @@ func openRepository(ctx context.Context, client *fetch.Client, r Repository, p P
 	for _, c := range components {
 		src, err := openSource(ctx, client, c, keys)
 		if err != nil {
-			return nil, fmt.Errorf("repository %s: %w", c.name(r), err)
+			return nil, fmt.Errorf("%s: %w", c.name(r), err)
 		}
 		repo.sources = append(repo.sources, src)
 		err = repo.readPrimary(ctx, src, func(m *rpm.Metadata) error {
@@ -72,7 +72,7 @@ func openRepository(ctx context.Context, client *fetch.Client, r Repository, p P
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("repository %s: %w", c.name(r), err)
+			return nil, fmt.Errorf("%s: %w", c.name(r), err)
 		}
 	}
 	return repo, nil
@@ -83,7 +83,7 @@ func (c ComponentURL) name(r Repository) string {
 	if c.Component != "" {
 		return c.Component + " at " + c.URL
 	}
-	return strings.TrimSpace(r.Name + " at " + c.URL)
+	return r.Name + " at " + c.URL
 }
 
 // openSource finds the component's mirrors and reads its repomd.xml; with keys, its signature must verify.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -71,7 +72,7 @@ The last line of the answer is where the image is and its digest.`,
   slim build recipe.yaml -o docker://registry.example/base/httpd:2.4
   slim build recipe.yaml --platform linux/amd64,linux/arm64 -o oci:images`,
 		GroupID: groupBuild,
-		Args:    cobra.MinimumNArgs(1),
+		Args:    needRecipe(math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b := build{env: env, flags: &flags, outputs: outputs}
 			return b.run(cmd.Context(), args, digestFile)

@@ -38,7 +38,7 @@ func newPlanCommand(env *environment) *cobra.Command {
 asked for them, and where several packages could have served, which was taken
 and which were not. It fetches metadata only.`,
 		GroupID: groupBuild,
-		Args:    cobra.ExactArgs(1),
+		Args:    needRecipe(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			recipes, err := readRecipes(env, &flags.recipe, args)
 			if err != nil {

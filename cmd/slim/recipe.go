@@ -43,3 +43,16 @@ func (f *recipeFlags) options(env *environment) (builder.RecipeOptions, error) {
 	}
 	return opts, nil
 }
+
+// needRecipe refuses a command line without a recipe, or with more than most of them.
+func needRecipe(most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return usageError("slim init DISTRIBUTION writes a first one", "%s needs a recipe", cmd.CommandPath())
+		case len(args) > most:
+			return usageError("", "%s takes one recipe, not %d", cmd.CommandPath(), len(args))
+		}
+		return nil
+	}
+}

@@ -68,7 +68,8 @@ It is not the slim of SlimToolkit, which cuts finished images down.`,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			return env.checkProgress()
 		},
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		SuggestionsMinimumDistance: 2,
+		CompletionOptions:          cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetOut(env.stdout)
 	root.SetErr(env.stderr)
