@@ -200,10 +200,11 @@ func TestWriteLayerLeavesNothingAfterAnError(t *testing.T) {
 		"closed": {Name: "bad", Write: func(_ context.Context, w *tar.Writer) error { return w.Close() }},
 		"socket": segment("bad", &rootfs.Node{Path: "/s", Mode: rpm.ModeSocket}),
 	}
+	some := mixed()[:6]
 	for name, s := range bad {
 		for _, jobs := range []int{1, 4} {
 			dir := t.TempDir()
-			_, err := WriteLayer(t.Context(), append(mixed(), s), LayerOptions{Dir: dir, Jobs: jobs})
+			_, err := WriteLayer(t.Context(), append(some[:6:6], s), LayerOptions{Dir: dir, Jobs: jobs})
 			if err == nil || !strings.Contains(err.Error(), "segment bad") {
 				t.Errorf("%s: error is %v", name, err)
 			}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -31,36 +32,85 @@ func newTransport(o Options) http.RoundTripper {
 	return newGuard(&hostTransport{dirs: dirs, hosts: map[string]http.RoundTripper{}})
 }
 
-// guard refuses http to other machines: a registry on a private address would else get credentials in the clear. Nor
-// does it try http where https failed for the certificate: the answer to that would hide what is wrong.
+// guard refuses http to other machines: a registry on a private address would else get credentials in the clear. To this
+// machine http waits for an https request under way, which the client may have begun at once with it, and is not tried
+// where https failed for the certificate: the answer to that would hide what is wrong.
 type guard struct {
-	next     http.RoundTripper
-	mu       sync.Mutex
-	distrust map[string]error // by host and port
+	next  http.RoundTripper
+	mu    sync.Mutex
+	hosts map[string]*secured // by host and port
 }
 
-func newGuard(next http.RoundTripper) *guard { return &guard{next: next, distrust: map[string]error{}} }
+// secured is what https requests to a host came to.
+type secured struct {
+	underWay int
+	idle     chan struct{} // closed when none is under way
+	distrust error         // the certificate's fault
+}
+
+func newGuard(next http.RoundTripper) *guard { return &guard{next: next, hosts: map[string]*secured{}} }
 
 func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme == "https" {
+		g.begin(r.URL.Host)
 		resp, err := g.next.RoundTrip(r)
-		if bad := (*tls.CertificateVerificationError)(nil); errors.As(err, &bad) {
-			g.mu.Lock()
-			g.distrust[r.URL.Host] = err
-			g.mu.Unlock()
-		}
+		g.end(r.URL.Host, err)
 		return resp, err
 	}
 	if !loopback(r.URL.Hostname()) {
 		return nil, fmt.Errorf("%s to %s is refused: only https", r.URL.Scheme, r.URL.Hostname())
 	}
-	g.mu.Lock()
-	err := g.distrust[r.URL.Host]
-	g.mu.Unlock()
-	if err != nil {
+	if err := g.wait(r.Context(), r.URL.Host); err != nil {
 		return nil, err
 	}
 	return g.next.RoundTrip(r)
+}
+
+func (g *guard) begin(host string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.hosts[host]
+	if s == nil {
+		s = &secured{}
+		g.hosts[host] = s
+	}
+	if s.underWay++; s.underWay == 1 {
+		s.idle = make(chan struct{})
+	}
+}
+
+func (g *guard) end(host string, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.hosts[host]
+	if bad := (*tls.CertificateVerificationError)(nil); errors.As(err, &bad) {
+		s.distrust = err
+	}
+	if s.underWay--; s.underWay == 0 {
+		close(s.idle)
+	}
+}
+
+// wait is for https requests to the host, and tells of its certificate.
+func (g *guard) wait(ctx context.Context, host string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for s := g.hosts[host]; s != nil && s.distrust == nil && s.underWay > 0; {
+		idle := s.idle
+		g.mu.Unlock()
+		select {
+		case <-idle:
+		case <-ctx.Done():
+		}
+		g.mu.Lock()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	if s := g.hosts[host]; s != nil {
+		return s.distrust
+	}
+	return nil
 }
 
 func loopback(host string) bool {
