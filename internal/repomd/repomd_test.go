@@ -21,45 +21,14 @@ import (
 	"github.com/ulikunitz/xz"
 
 	"slim/internal/rpm"
+	"slim/internal/tooltest"
 )
-
-// shared is the directory of test data beside the checkout.
-func shared(t testing.TB, elements ...string) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for dir != "/" {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		dir = filepath.Dir(dir)
-	}
-	dir = filepath.Join(append([]string{filepath.Dir(dir), "shared"}, elements...)...)
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("skipped: needs ../shared")
-	}
-	return dir
-}
-
-func program(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("needs %s", name)
-		}
-		t.Skipf("skipped: needs %s", name)
-	}
-	return path
-}
 
 // repositories calls do for every repomd.xml below the shared test data.
 func repositories(t *testing.T, do func(t *testing.T, path string)) {
 	n := 0
 	for _, name := range []string{"distro", "rpms"} {
-		root := shared(t, name)
+		root := tooltest.Shared(t, name)
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && d.Name() == "repomd.xml" {
 				n++
@@ -374,10 +343,10 @@ func TestUpdateInfoOfRepositories(t *testing.T) {
 
 // What dnf says about every package of two distributions.
 func TestPrimaryLikeDnf(t *testing.T) {
-	dnf := program(t, "dnf")
+	dnf := tooltest.Path(t, "dnf")
 	for _, repository := range []string{"distro/2", "rpms/osbuild+images/test/data/testrepo"} {
 		t.Run(repository, func(t *testing.T) {
-			dir := shared(t, repository)
+			dir := tooltest.Shared(t, repository)
 			root := t.TempDir()
 			const format = "@%{name}|%{epoch}|%{version}|%{release}|%{arch}|%{size}|%{installsize}|%{sourcerpm}|%{license}|%{vendor}|%{location}|%{summary}\n" +
 				"#P\n%{provides}\n#R\n%{requires}\n#C\n%{conflicts}\n#O\n%{obsoletes}\n#M\n%{recommends}\n#S\n%{suggests}\n#U\n%{supplements}\n#E\n%{enhances}"
@@ -522,8 +491,8 @@ func TestPrimaryLimits(t *testing.T) {
 
 // The documents that createrepo_c's and librepo's own tests call broken.
 func TestBrokenDocuments(t *testing.T) {
-	createrepo := shared(t, "rpms", "rpm-software-management+createrepo_c", "tests", "testdata", "modified_repo_files")
-	librepo := shared(t, "rpms", "rpm-software-management+librepo", "tests", "test_data")
+	createrepo := tooltest.Shared(t, "rpms", "rpm-software-management+createrepo_c", "tests", "testdata", "modified_repo_files")
+	librepo := tooltest.Shared(t, "rpms", "rpm-software-management+librepo", "tests", "test_data")
 	primary := func(r io.Reader) error { return ParsePrimary(r, func(*rpm.Metadata) error { return nil }) }
 	filelists := func(r io.Reader) error {
 		return ParseFilelists(r, func(string, rpm.NEVRA, []string) error { return nil })
@@ -718,7 +687,7 @@ func TestOpen(t *testing.T) {
 }
 
 func TestMetalink(t *testing.T) {
-	dir := shared(t, "rpms", "rpm-software-management+librepo", "tests", "test_data", "metalinks")
+	dir := tooltest.Shared(t, "rpms", "rpm-software-management+librepo", "tests", "test_data", "metalinks")
 	data, err := os.ReadFile(filepath.Join(dir, "metalink_with_alternates"))
 	if err != nil {
 		t.Fatal(err)
@@ -831,7 +800,7 @@ func TestRepoFile(t *testing.T) {
 
 func TestRepoFilesOfDistributions(t *testing.T) {
 	n := 0
-	root := shared(t, "rpms")
+	root := tooltest.Shared(t, "rpms")
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".repo") || d.Name() == "media.repo" {
 			return err // the installer's own
@@ -1001,7 +970,7 @@ func FuzzOpen(f *testing.F) {
 
 // large is a primary.xml of at least the given size, of the packages of a real distribution.
 func large(b *testing.B, size int) []byte {
-	path := filepath.Join(shared(b, "rpms", "osbuild+images", "test", "data", "testrepo"), "repodata", "repomd.xml")
+	path := filepath.Join(tooltest.Shared(b, "rpms", "osbuild+images", "test", "data", "testrepo"), "repodata", "repomd.xml")
 	f, err := os.Open(path)
 	if err != nil {
 		b.Skip("skipped: needs ../shared")

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"slim/internal/tooltest"
 )
 
 // hardVersions are those rpm's order is surprising on.
@@ -26,7 +28,7 @@ func hardVersions() []string {
 // order asks rpm to compare all pairs of versions.
 func rpmOrder(t *testing.T, versions []string) map[[2]string]int {
 	t.Helper()
-	needRPM(t)
+	tooltest.Need(t, "rpm")
 	var list strings.Builder
 	for _, v := range versions {
 		for _, c := range []byte(v) {

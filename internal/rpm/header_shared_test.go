@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"slim/internal/tooltest"
 )
 
 // The query format separates packages, fields and values by control characters that no header holds.
@@ -179,7 +181,7 @@ func rpmQuery(t *testing.T, root string, paths []string) map[string]map[string]s
 
 func TestHeadersAgreeWithRPM(t *testing.T) {
 	root, paths := sharedPackages(t)
-	needRPM(t)
+	tooltest.Need(t, "rpm")
 	theirs := rpmQuery(t, root, paths)
 	compared := 0
 	for _, p := range paths {

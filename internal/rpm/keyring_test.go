@@ -13,6 +13,8 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/google/go-cmp/cmp"
+
+	"slim/internal/tooltest"
 )
 
 // revoked is a key revoked for a reason some seconds after it was made.
@@ -199,7 +201,7 @@ func TestVerifyDetached(t *testing.T) {
 
 // TestSharedDetached checks real signatures of real metadata.
 func TestSharedDetached(t *testing.T) {
-	root := shared(t)
+	root := tooltest.Shared(t)
 	read := func(path ...string) []byte {
 		t.Helper()
 		b, err := os.ReadFile(filepath.Join(append([]string{root}, path...)...))

@@ -9,11 +9,13 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	_ "modernc.org/sqlite"
+
+	"slim/internal/tooltest"
 )
 
 // TestSharedInstalledHeaders checks the header of every package of two real systems' databases with the distribution's key.
 func TestSharedInstalledHeaders(t *testing.T) {
-	root := shared(t)
+	root := tooltest.Shared(t)
 	all, err := filepath.Glob(filepath.Join(root, "rpms", "gomod+knqyf263+go-rpmdb*", "pkg", "testdata", "*", "rpmdb.sqlite.zst"))
 	if err != nil || len(all) != 2 {
 		t.Fatalf("%v, %v", all, err)

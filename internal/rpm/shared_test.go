@@ -11,46 +11,15 @@ import (
 	"sort"
 	"strings"
 	"testing"
+
+	"slim/internal/tooltest"
 )
-
-// shared is the directory of foreign packages beside the module.
-func shared(t testing.TB) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test")
-		}
-	}
-	dir = filepath.Join(filepath.Dir(dir), "shared")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("skipped: needs ../shared")
-	}
-	return dir
-}
-
-// needRPM skips a test where rpm is missing.
-func needRPM(t testing.TB) {
-	t.Helper()
-	if _, err := exec.LookPath("rpm"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs rpm")
-		}
-		t.Skip("skipped: needs rpm")
-	}
-}
 
 // sharedPackages are the regular files named *.rpm below shared, relative to it, sorted; without those that hold the
 // text of a link, which rpm takes for lists of packages.
 func sharedPackages(t testing.TB) (root string, paths []string) {
 	t.Helper()
-	root = shared(t)
+	root = tooltest.Shared(t)
 	for _, top := range []string{"rpms", "distro"} {
 		err := filepath.WalkDir(filepath.Join(root, top), func(path string, d fs.DirEntry, err error) error {
 			if err != nil {

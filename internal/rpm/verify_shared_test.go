@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"slim/internal/tooltest"
 )
 
 // sharedKeys imports every key file below shared into a keyring and into an rpmdb of rpm's at the same time.
@@ -182,7 +184,7 @@ func sameVerdict(rpm, ours string) bool {
 
 func TestVerifyAgreesWithRPM(t *testing.T) {
 	root, paths := sharedPackages(t)
-	needRPM(t)
+	tooltest.Need(t, "rpm")
 	keys, dbpath := sharedKeys(t, root)
 	verdicts, said := rpmVerdicts(t, root, dbpath, paths)
 	differences := verdictDifferences()

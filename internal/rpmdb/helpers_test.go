@@ -16,46 +16,10 @@ import (
 	_ "modernc.org/sqlite"
 
 	"slim/internal/rpm"
+	"slim/internal/tooltest"
 )
 
 const testTID = 1700000000
-
-// shared is a path of the test data that lies beside the module.
-func shared(t testing.TB, path string) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above")
-		}
-		dir = filepath.Dir(dir)
-	}
-	dir = filepath.Join(filepath.Dir(dir), "shared")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("skipped: needs ../shared")
-	}
-	path = filepath.Join(dir, path)
-	if _, err := os.Stat(path); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func needs(t testing.TB, tool string) {
-	t.Helper()
-	if _, err := exec.LookPath(tool); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("needs %s", tool)
-		}
-		t.Skipf("skipped: needs %s", tool)
-	}
-}
 
 // openPackage reads the headers of a package file. All files are recorded as installed.
 func openPackage(path string) (Package, error) {
@@ -116,7 +80,7 @@ func packageFiles(t testing.TB, dir string) []string {
 // distribution's packages: BaseOS and AppStream of the first snapshot.
 func distributionFiles(t testing.TB) []string {
 	t.Helper()
-	return append(packageFiles(t, shared(t, "distro/1/BaseOS")), packageFiles(t, shared(t, "distro/1/AppStream"))...)
+	return append(packageFiles(t, tooltest.Shared(t, "distro/1/BaseOS")), packageFiles(t, tooltest.Shared(t, "distro/1/AppStream"))...)
 }
 
 func sqliteBytes(t testing.TB, packages []Package) []byte {

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"slim/internal/rpm"
+	"slim/internal/tooltest"
 )
 
 // files are the files of a database by name.
@@ -78,7 +79,7 @@ func TestFormats(t *testing.T) {
 
 // TestRPMReadsBDB asks rpm's reader of Berkeley DB files.
 func TestRPMReadsBDB(t *testing.T) {
-	needs(t, "rpm")
+	tooltest.Need(t, "rpm")
 	for _, n := range []int{0, 1, 700} {
 		dir := publicDir(t)
 		for name, b := range files(t, BDB, many(t, n)) {
@@ -103,7 +104,7 @@ func TestVerifyBDB(t *testing.T) {
 		}
 	}
 	if tool == "" {
-		t.Skip("skipped: needs db_verify")
+		tooltest.Need(t, "db5.3_verify")
 	}
 	for _, n := range []int{0, 1, 700} {
 		path := filepath.Join(t.TempDir(), "Packages")
@@ -291,7 +292,7 @@ func TestReadBDBErrors(t *testing.T) {
 
 // TestReadReal reads databases of real systems and compares with rpm.
 func TestReadReal(t *testing.T) {
-	data := shared(t, "rpms/gomod+knqyf263+go-rpmdb@v0.1.1/pkg/testdata")
+	data := tooltest.Shared(t, "rpms/gomod+knqyf263+go-rpmdb@v0.1.1/pkg/testdata")
 	for _, c := range []struct {
 		path   string
 		format Format

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"slim/internal/tooltest"
 )
 
 // queries are questions whose answers must be the same for rpm's database and for ours.
@@ -59,7 +61,7 @@ func answers(t *testing.T, command ...string) map[string]string {
 
 // TestQueries asks rpm, of its own database of the whole distribution and of ours.
 func TestQueries(t *testing.T) {
-	needs(t, "rpm")
+	tooltest.Need(t, "rpm")
 	files := distributionFiles(t)
 	root, err := rpmInstall(t, append(files, "--replacefiles")...)
 	if err != nil {
@@ -92,7 +94,7 @@ func TestQueries(t *testing.T) {
 		mustRun(t, "rpmdb", "--dbpath", dir, "--verifydb")
 	})
 	t.Run("unprivileged", func(t *testing.T) {
-		needs(t, "setpriv")
+		tooltest.Need(t, "setpriv")
 		if os.Getuid() != 0 {
 			t.Skip("skipped: needs root to give it up")
 		}
@@ -152,7 +154,7 @@ func unchanged(t *testing.T, dir string, db []byte) {
 
 // TestChanges erases, installs and upgrades with rpm on a database of ours.
 func TestChanges(t *testing.T) {
-	needs(t, "rpm")
+	tooltest.Need(t, "rpm")
 	files := distributionFiles(t)
 	find := func(name string) string {
 		for _, f := range files {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"slim/internal/rpm"
+	"slim/internal/tooltest"
 )
 
 // sameAsRPM compares the database that rpm made of package files with ours, byte by byte and row by row.
@@ -50,7 +51,7 @@ func inOrderOf(t testing.TB, installed []Installed, packages []Package) []Packag
 }
 
 func TestSameAsRPM(t *testing.T) {
-	needs(t, "rpm")
+	tooltest.Need(t, "rpm")
 	files := distributionFiles(t)
 	if len(files) < 150 {
 		t.Fatalf("%d packages", len(files))
@@ -64,11 +65,11 @@ func TestSameAsRPM(t *testing.T) {
 
 // TestSameAsRPMOdd takes packages of many builders and ages, one at a time.
 func TestSameAsRPMOdd(t *testing.T) {
-	needs(t, "rpm")
+	tooltest.Need(t, "rpm")
 	for _, dir := range []string{
 		"cavaliergopher+rpm", "createrepo_c", "fhp-build", "amazonlinux", "rpm-rs+rpm", "rpm-software-management+rpm", "sassoftware+go-rpmutils",
 	} {
-		matches, err := filepath.Glob(filepath.Join(shared(t, "rpms"), "*"+dir))
+		matches, err := filepath.Glob(filepath.Join(tooltest.Shared(t, "rpms"), "*"+dir))
 		if err != nil || len(matches) == 0 {
 			t.Fatalf("%s: %v", dir, err)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"slim/internal/rpm"
+	"slim/internal/tooltest"
 )
 
 // many is n packages of all sizes: without files, with some, every hundredth with so many that its header is chained over
@@ -79,7 +80,7 @@ func TestWriteSQLite(t *testing.T) {
 
 // TestRPMReadsMany has rpm count what it finds in databases of our sizes.
 func TestRPMReadsMany(t *testing.T) {
-	needs(t, "rpm")
+	tooltest.Need(t, "rpm")
 	for _, n := range []int{0, 1, 700} {
 		dir := publicDir(t)
 		writeFile(t, dir+"/rpmdb.sqlite", sqliteBytes(t, many(t, n)))

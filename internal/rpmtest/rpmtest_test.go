@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"slim/internal/tooltest"
 )
 
 const fixture = `
@@ -56,23 +58,9 @@ transfiletriggerin -p <lua> /usr/share/demo
 | print(rpm.next_file())
 `
 
-// need skips the test where a tool is not there; where CI runs it has to be.
-func need(t *testing.T, tool string) string {
-	t.Helper()
-	path, err := exec.LookPath(tool)
-	if err == nil {
-		return path
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is needed: %v", tool, err)
-	}
-	t.Skip("skipped: needs " + tool)
-	return ""
-}
-
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(need(t, name), args...)
+	cmd := exec.Command(tooltest.Path(t, name), args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -6,10 +6,11 @@ import (
 	"testing"
 
 	"slim/internal/rpm"
+	"slim/internal/tooltest"
 )
 
 func BenchmarkStream9(b *testing.B) {
-	packages := readRepository(b, filepath.Join(shared(b), "rpms/osbuild+images/test/data/testrepo"), false)
+	packages := readRepository(b, filepath.Join(tooltest.Shared(b), "rpms/osbuild+images/test/data/testrepo"), false)
 	for _, install := range [][]string{{"bash"}, {"systemd", "NetworkManager", "dnf"}} {
 		r := Request{Packages: packages, Arch: "x86_64"}
 		for _, s := range install {
@@ -28,7 +29,7 @@ func BenchmarkStream9(b *testing.B) {
 
 // BenchmarkLarge solves among 70 000 packages: the real ones, many times over under other names.
 func BenchmarkLarge(b *testing.B) {
-	packages := readRepository(b, filepath.Join(shared(b), "rpms/osbuild+images/test/data/testrepo"), false)
+	packages := readRepository(b, filepath.Join(tooltest.Shared(b), "rpms/osbuild+images/test/data/testrepo"), false)
 	large := largeRepository(packages, 70_000)
 	r := Request{Packages: large, Arch: "x86_64", Install: []Item{{"systemd"}, {"NetworkManager"}, {"dnf"}}}
 	b.ReportAllocs()

@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"slim/internal/rpm"
+	"slim/internal/tooltest"
 )
 
 // A case is a txtar archive in testdata: a comment that says what it shows, the files "repository" (see
@@ -175,7 +176,7 @@ func TestCasesCaptured(t *testing.T) {
 
 // TestShuffledReal solves on a real repository in other orders of its packages.
 func TestShuffledReal(t *testing.T) {
-	packages := readRepository(t, filepath.Join(shared(t), "distro/1"), false)
+	packages := readRepository(t, filepath.Join(tooltest.Shared(t), "distro/1"), false)
 	r := Request{Packages: packages, Arch: "x86_64", Install: []Item{{"httpd"}, {"python3"}, {"/usr/bin/openssl"}, {"libz.so.1()(64bit)"}}}
 	want := formatAnswer(Solve(r))
 	if strings.HasPrefix(want, "error:") {

@@ -16,20 +16,8 @@ import (
 	"testing"
 
 	"slim/internal/rpm"
+	"slim/internal/tooltest"
 )
-
-// needTool skips a test for want of a program, except in CI.
-func needTool(t testing.TB, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("needs %s", name)
-		}
-		t.Skip("skipped: needs " + name)
-	}
-	return path
-}
 
 // oracle is a running testdata/oracle.py.
 type oracle struct {
@@ -49,10 +37,10 @@ type oracleAnswer struct {
 
 func startOracle(t *testing.T, dirs []string) *oracle {
 	t.Helper()
-	needTool(t, "dnf")
+	tooltest.Path(t, "dnf")
 	python := "/usr/bin/python3" // the distribution's own, which has the module
 	if exec.Command(python, "-c", "import dnf").Run() != nil {
-		needTool(t, "python3 with the module dnf")
+		tooltest.Path(t, "python3 with the module dnf")
 	}
 	args := []string{filepath.Join("testdata", "oracle.py"), "x86_64", t.TempDir()}
 	for i, d := range dirs {
@@ -150,7 +138,7 @@ func conformance() (count int, seed uint64) {
 // so that there is a choice where here there is none, and choices are made in another order.
 func TestConformance(t *testing.T) {
 	count, seed := conformance()
-	root := shared(t)
+	root := tooltest.Shared(t)
 	all := sources()
 	names := make([]string, 0, len(all))
 	for name := range all {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"slim/internal/rpm"
+	"slim/internal/tooltest"
 )
 
 // solvCase is one question of a libsolv test case; a file may hold several.
@@ -283,7 +284,7 @@ func (c *solvCase) ask() (*answer, string) {
 
 // TestLibsolv asks libsolv's own questions.
 func TestLibsolv(t *testing.T) {
-	root := filepath.Join(shared(t), "rpms/openSUSE+libsolv/test/testcases")
+	root := filepath.Join(tooltest.Shared(t), "rpms/openSUSE+libsolv/test/testcases")
 	if s := os.Getenv("SLIM_LIBSOLV_TESTCASES"); s != "" {
 		root = s
 	}

@@ -16,25 +16,6 @@ import (
 	"slim/internal/rpm"
 )
 
-// shared is the directory of real packages and repositories beside the checkout.
-func shared(t testing.TB) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != "/"; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-	}
-	dir = filepath.Join(filepath.Dir(dir), "shared")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("skipped: needs ../shared")
-	}
-	return dir
-}
-
 type xmlEntry struct {
 	Name  string `xml:"name,attr"`
 	Flags string `xml:"flags,attr"`

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -14,14 +13,11 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -31,33 +27,8 @@ import (
 
 	"slim/internal/image"
 	"slim/internal/store"
+	"slim/internal/tooltest"
 )
-
-// needs skips without one of the tools, which must be there in CI.
-func needs(t *testing.T, tools ...string) {
-	t.Helper()
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatalf("needs %s", tool)
-			}
-			t.Skipf("skipped: needs %s", tool)
-		}
-	}
-}
-
-// run is a command's output; it must succeed.
-func run(t *testing.T, env []string, command string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(command, args...)
-	cmd.Env = append(os.Environ(), env...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s %s: %v\n%s%s", command, strings.Join(args, " "), err, out.String(), errs.String())
-	}
-	return out.String()
-}
 
 // helloImage is a static program that says hello, in a tree that a runtime takes.
 func helloImage(t *testing.T, compression string) store.Artifact {
@@ -67,7 +38,7 @@ func helloImage(t *testing.T, compression string) store.Artifact {
 	if err := os.WriteFile(d+"/main.go", []byte(source), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	run(t, []string{"CGO_ENABLED=0", "GOFLAGS="}, "go", "build", "-ldflags", "-s -w", "-o", d+"/hello", d+"/main.go")
+	tooltest.Run(t, []string{"CGO_ENABLED=0", "GOFLAGS="}, "go", "build", "-ldflags", "-s -w", "-o", d+"/hello", d+"/main.go")
 	info, err := os.Stat(d + "/hello")
 	if err != nil {
 		t.Fatal(err)
@@ -80,73 +51,18 @@ func helloImage(t *testing.T, compression string) store.Artifact {
 	return single(t, img)
 }
 
-// logBuffer is a log that is read while it is written.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-// take is what was logged since the last time.
-func (l *logBuffer) take() string {
-	time.Sleep(200 * time.Millisecond)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.b.Reset()
-	return l.b.String()
-}
-
-// dockerRegistry runs the reference registry; config is added under http: and at the end.
-func dockerRegistry(t *testing.T, http, more string) (string, *logBuffer) {
-	t.Helper()
-	needs(t, "docker-registry")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	d := t.TempDir()
-	config := fmt.Sprintf("version: 0.1\nlog: {level: warn}\nstorage:\n  filesystem: {rootdirectory: %s/data}\nhttp:\n  addr: %s\n%s%s", d, addr, http, more)
-	if err := os.WriteFile(d+"/reg.yml", []byte(config), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	log := &logBuffer{}
-	cmd := exec.Command("docker-registry", "serve", d+"/reg.yml")
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	for range 100 {
-		if c, err := net.Dial("tcp", addr); err == nil {
-			c.Close()
-			_, port, _ := net.SplitHostPort(addr)
-			return "localhost:" + port, log
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatalf("docker-registry does not answer:\n%s", log.take())
-	return "", nil
-}
-
 var sending = regexp.MustCompile(`"(POST|PUT|PATCH) [^"]*"`)
 
 func TestToolRegistry(t *testing.T) {
-	host, log := dockerRegistry(t, "", "")
+	host, log := tooltest.Registry(t, "", "")
 	o := store.Options{Keychain: anonymous()}
 	a := multi(t)
 	write(t, "docker://"+host+"/a/b:1", a, o)
-	if sent := sending.FindAllString(log.take(), -1); len(sent) == 0 {
+	if sent := sending.FindAllString(log.Take(), -1); len(sent) == 0 {
 		t.Error("the first push is not in the log")
 	}
 	write(t, "docker://"+host+"/a/b:1", a, o)
-	if sent := sending.FindAllString(log.take(), -1); len(sent) > 0 {
+	if sent := sending.FindAllString(log.Take(), -1); len(sent) > 0 {
 		t.Errorf("the second push sends %s", sent)
 	}
 	got := read(t, "docker://"+host+"/a/b:1", o)
@@ -166,7 +82,7 @@ func TestToolRegistry(t *testing.T) {
 	}
 	write(t, "docker://"+host+"/c:1", a, o)
 	// What is not mounted is sent with PATCH: only the two configs are.
-	sent := sending.FindAllString(log.take(), -1)
+	sent := sending.FindAllString(log.Take(), -1)
 	if n := strings.Count(strings.Join(sent, "\n"), `"PATCH`); n != 2 {
 		t.Errorf("push to another repository sends %d blobs, want 2:\n%s", n, strings.Join(sent, "\n"))
 	}
@@ -201,13 +117,13 @@ func certificate(t *testing.T, dir string) (cert, key string) {
 }
 
 func TestToolRegistryWithPassword(t *testing.T) {
-	needs(t, "docker-registry", "htpasswd")
+	tooltest.Need(t, "docker-registry", "htpasswd")
 	d := t.TempDir()
 	cert, key := certificate(t, d)
-	if err := os.WriteFile(d+"/htpasswd", []byte(run(t, nil, "htpasswd", "-Bbn", "alice", "s3cret")), 0o600); err != nil {
+	if err := os.WriteFile(d+"/htpasswd", []byte(tooltest.Run(t, nil, "htpasswd", "-Bbn", "alice", "s3cret")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	host, _ := dockerRegistry(t, fmt.Sprintf("  tls: {certificate: %s, key: %s}\n", cert, key),
+	host, _ := tooltest.Registry(t, fmt.Sprintf("  tls: {certificate: %s, key: %s}\n", cert, key),
 		fmt.Sprintf("auth:\n  htpasswd: {realm: slim, path: %s}\n", d+"/htpasswd"))
 	ref := "docker://" + host + "/a/b:1"
 	if err := os.MkdirAll(d+"/certs/"+host, 0o755); err != nil {
@@ -254,8 +170,8 @@ func TestToolRegistryWithPassword(t *testing.T) {
 }
 
 func TestToolSkopeo(t *testing.T) {
-	needs(t, "skopeo")
-	host, _ := dockerRegistry(t, "", "")
+	tooltest.Need(t, "skopeo")
+	host, _ := tooltest.Registry(t, "", "")
 	d := t.TempDir()
 	a := small(t, "x")
 	o := store.Options{Keychain: anonymous(), Name: "n"}
@@ -266,7 +182,7 @@ func TestToolSkopeo(t *testing.T) {
 	}
 	write(t, d+"/both.tar", a, o)
 	copyOf := func(from, to string) string {
-		return run(t, nil, "skopeo", "--insecure-policy", "copy", "-q", "--src-tls-verify=false", "--dest-tls-verify=false", from, to)
+		return tooltest.Run(t, nil, "skopeo", "--insecure-policy", "copy", "-q", "--src-tls-verify=false", "--dest-tls-verify=false", from, to)
 	}
 	for i, from := range append(refs, "docker://"+host+"/a:1", "oci-archive:"+d+"/both.tar", "docker-archive:"+d+"/both.tar") {
 		copyOf(from, fmt.Sprintf("dir:%s/out%d", d, i))
@@ -297,14 +213,14 @@ func TestToolSkopeo(t *testing.T) {
 	}
 	x := multi(t)
 	write(t, "oci:"+d+"/m:t", x, o)
-	run(t, nil, "skopeo", "--insecure-policy", "copy", "-q", "--all", "--dest-tls-verify=false", "oci:"+d+"/m:t", "docker://"+host+"/m:1")
+	tooltest.Run(t, nil, "skopeo", "--insecure-policy", "copy", "-q", "--all", "--dest-tls-verify=false", "oci:"+d+"/m:t", "docker://"+host+"/m:1")
 	if got := read(t, "docker://"+host+"/m:1", o); digest(t, got) != digest(t, x) {
 		t.Errorf("index copied by skopeo is %s, want %s", digest(t, got), digest(t, x))
 	}
 }
 
 func TestToolUmoci(t *testing.T) {
-	needs(t, "umoci")
+	tooltest.Need(t, "umoci")
 	d := t.TempDir()
 	a := helloImage(t, "gzip")
 	write(t, "oci:"+d+"/l:t", a, store.Options{})
@@ -312,19 +228,19 @@ func TestToolUmoci(t *testing.T) {
 	if os.Geteuid() != 0 {
 		args = append(args, "--rootless")
 	}
-	run(t, nil, "umoci", append(args, d+"/bundle")...)
+	tooltest.Run(t, nil, "umoci", append(args, d+"/bundle")...)
 	write(t, "dir:"+d+"/root", a, store.Options{})
-	if diff := run(t, nil, "diff", "-r", d+"/bundle/rootfs", d+"/root"); diff != "" {
+	if diff := tooltest.Run(t, nil, "diff", "-r", d+"/bundle/rootfs", d+"/root"); diff != "" {
 		t.Errorf("umoci's root differs from ours:\n%s", diff)
 	}
 }
 
 func TestToolPodman(t *testing.T) {
-	needs(t, "podman", "runc")
+	tooltest.Need(t, "podman", "runc")
 	if os.Geteuid() != 0 {
 		t.Skip("skipped: needs root")
 	}
-	host, _ := dockerRegistry(t, "", "")
+	host, _ := tooltest.Registry(t, "", "")
 	d := lowerDir(t)
 	for _, compression := range []string{"gzip", "zstd", "none"} {
 		a := helloImage(t, compression)
@@ -335,57 +251,24 @@ func TestToolPodman(t *testing.T) {
 			}
 			t.Run(compression+" "+filepath.Base(ref), func(t *testing.T) {
 				write(t, ref, a, o)
-				p := newPodman(t)
+				p := tooltest.NewPodman(t)
 				name := ref
 				switch {
 				case strings.HasSuffix(ref, ".tar"):
-					out := p.run("load", "-q", "-i", strings.TrimPrefix(ref, "docker-archive:"))
+					out := p.Run("load", "-q", "-i", strings.TrimPrefix(ref, "docker-archive:"))
 					if name = strings.TrimSpace(strings.TrimPrefix(out, "Loaded image:")); !strings.HasSuffix(name, "/hello:latest") {
 						t.Errorf("podman calls it %q", name)
 					}
 				case strings.HasPrefix(ref, "docker://"):
 					name = strings.TrimPrefix(ref, "docker://")
-					p.run("pull", "-q", "--tls-verify=false", name)
+					p.Run("pull", "-q", "--tls-verify=false", name)
 				}
-				if out := p.run("run", "-q", "--rm", "--network=none", name); out != "hello from slim\n" {
+				if out := p.Run("run", "-q", "--rm", "--network=none", name); out != "hello from slim\n" {
 					t.Errorf("it says %q", out)
 				}
 			})
 		}
 	}
-}
-
-// podman is one with a storage of its own.
-type podman struct {
-	t    *testing.T
-	dir  string
-	conf string
-}
-
-func newPodman(t *testing.T) *podman {
-	t.Helper()
-	// Not t.TempDir: what podman mounts there must be undone by podman first.
-	d, err := os.MkdirTemp("", "podman-*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &podman{t: t, dir: d, conf: d + "/containers.conf"}
-	conf := "[containers]\ndefault_ulimits = [\"nofile=1024:20000\", \"nproc=4096:4096\"]\n" +
-		"[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"runc\"\n"
-	if err := os.WriteFile(p.conf, []byte(conf), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		p.run("rmi", "-af")
-		os.RemoveAll(d)
-	})
-	return p
-}
-
-func (p *podman) run(args ...string) string {
-	p.t.Helper()
-	all := append([]string{"--root", p.dir + "/root", "--runroot", p.dir + "/run", "--tmpdir", p.dir + "/tmp", "--storage-driver", "vfs"}, args...)
-	return run(p.t, []string{"CONTAINERS_CONF=" + p.conf}, "podman", all...)
 }
 
 // lowerDir is a temporary directory that podman, which makes a name of the path, can take.

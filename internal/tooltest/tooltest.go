@@ -26,6 +26,17 @@ func Need(t testing.TB, tools ...string) {
 	}
 }
 
+// Path is where a tool is; t is skipped without it.
+func Path(t testing.TB, tool string) string {
+	t.Helper()
+	Need(t, tool)
+	path, err := exec.LookPath(tool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // NeedRoot skips t for anybody but root.
 func NeedRoot(t testing.TB) {
 	t.Helper()
@@ -42,8 +53,9 @@ func missing(t testing.TB, what string) {
 	t.Skipf("skipped: needs %s", what)
 }
 
-// Shared is the directory of real distributions beside the checkout; without it t is skipped.
-func Shared(t testing.TB) string {
+// Shared is the path of elements below the directory of real distributions beside the checkout; without that directory
+// t is skipped, in CI too: it is no part of the checkout.
+func Shared(t testing.TB, elements ...string) string {
 	t.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
@@ -58,11 +70,11 @@ func Shared(t testing.TB) string {
 		}
 		dir = filepath.Dir(dir)
 	}
-	shared := filepath.Join(filepath.Dir(dir), "shared")
-	if _, err := os.Stat(shared); err != nil {
-		t.Skip("skipped: needs ../shared")
+	path := filepath.Join(append([]string{filepath.Dir(dir), "shared"}, elements...)...)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("skipped: needs ../shared/%s", filepath.Join(elements...))
 	}
-	return shared
+	return path
 }
 
 // Run is a command's standard output; it has to succeed.
