@@ -52,7 +52,7 @@ func (m *Metalink) Check(data []byte) error {
 	got := ""
 	for _, v := range m.Versions {
 		sum := v.Checksums[0]
-		h := newHash(sum.Algorithm)
+		h := sum.NewHash()
 		h.Write(data)
 		x := hex.EncodeToString(h.Sum(nil))
 		if x == sum.Hex && (v.Size == 0 || v.Size == int64(len(data))) {
@@ -154,7 +154,7 @@ func (s *scanner) hashes() []rpm.Checksum {
 	var list []rpm.Checksum
 	for d := s.depth(); s.child(d); {
 		algorithm := strings.ToLower(string(s.attr("type")))
-		if string(s.name) != "hash" || newHash(algorithm) == nil {
+		if string(s.name) != "hash" || (rpm.Checksum{Algorithm: algorithm}).NewHash() == nil {
 			continue
 		}
 		c, err := rpm.NewChecksum(algorithm, string(s.content()))

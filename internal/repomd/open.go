@@ -4,9 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"compress/bzip2"
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -55,7 +52,7 @@ func Open(r io.Reader, rec Record) (io.ReadCloser, error) {
 		v.limit = v.size
 	}
 	if !v.want.IsZero() {
-		if v.hash = newHash(v.want.Algorithm); v.hash == nil {
+		if v.hash = v.want.NewHash(); v.hash == nil {
 			release()
 			return nil, fmt.Errorf("opening %s: unknown checksum algorithm %q", rec.Type, v.want.Algorithm)
 		}
@@ -91,22 +88,6 @@ func decompress(b *bufio.Reader) (io.Reader, func(), bool, error) {
 		return nil, nil, false, errors.New("zchunk is not read; take the record without _zck")
 	}
 	return b, nothing, true, nil
-}
-
-func newHash(algorithm string) hash.Hash {
-	switch algorithm {
-	case "sha1":
-		return sha1.New()
-	case "sha224":
-		return sha256.New224()
-	case "sha256":
-		return sha256.New()
-	case "sha384":
-		return sha512.New384()
-	case "sha512":
-		return sha512.New()
-	}
-	return nil
 }
 
 // verified reads r and fails instead of io.EOF when it was not what was promised.

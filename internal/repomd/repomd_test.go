@@ -627,7 +627,7 @@ func packed(t testing.TB, data []byte) map[string][]byte {
 
 func TestOpen(t *testing.T) {
 	data := []byte(strings.Repeat("some metadata\n", 20_000))
-	h := newHash("sha256")
+	h := rpm.Checksum{Algorithm: "sha256"}.NewHash()
 	h.Write(data)
 	sha256 := rpm.Checksum{Algorithm: "sha256", Hex: fmt.Sprintf("%x", h.Sum(nil))}
 	other := rpm.Checksum{Algorithm: "sha256", Hex: strings.Repeat("0", 64)}
@@ -729,7 +729,7 @@ func TestMetalink(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	data = []byte("<repomd/>")
-	h := newHash("sha512")
+	h := rpm.Checksum{Algorithm: "sha512"}.NewHash()
 	h.Write(data)
 	m.Versions[1].Size = int64(len(data))
 	m.Versions[1].Checksums[0].Hex = fmt.Sprintf("%x", h.Sum(nil))

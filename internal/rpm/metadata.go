@@ -1,8 +1,12 @@
 package rpm
 
 import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
+	"hash"
 	"strings"
 )
 
@@ -18,21 +22,21 @@ func (c Checksum) String() string { return c.Algorithm + ":" + c.Hex }
 // IsZero reports whether there is none.
 func (c Checksum) IsZero() bool { return c == Checksum{} }
 
-// checksumSizes are the known algorithms and the bytes of their sums.
-func checksumSize(algorithm string) int {
-	switch algorithm {
+// NewHash computes checksums of c's algorithm; it is nil for an unknown one.
+func (c Checksum) NewHash() hash.Hash {
+	switch c.Algorithm {
 	case "sha1":
-		return 20
+		return sha1.New()
 	case "sha224":
-		return 28
+		return sha256.New224()
 	case "sha256":
-		return 32
+		return sha256.New()
 	case "sha384":
-		return 48
+		return sha512.New384()
 	case "sha512":
-		return 64
+		return sha512.New()
 	}
-	return 0
+	return nil
 }
 
 // NewChecksum checks algorithm ("sha" is createrepo's old word for sha1) and the form of sum.
@@ -41,14 +45,15 @@ func NewChecksum(algorithm, sum string) (Checksum, error) {
 	if algorithm == "sha" {
 		algorithm = "sha1"
 	}
-	n := checksumSize(algorithm)
-	if n == 0 {
+	c := Checksum{Algorithm: algorithm, Hex: sum}
+	h := c.NewHash()
+	if h == nil {
 		return Checksum{}, fmt.Errorf("checksum algorithm %q is not one of sha1, sha224, sha256, sha384, sha512", algorithm)
 	}
-	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != n {
+	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != h.Size() {
 		return Checksum{}, fmt.Errorf("%q is not a %s checksum", sum, algorithm)
 	}
-	return Checksum{Algorithm: algorithm, Hex: sum}, nil
+	return c, nil
 }
 
 // Metadata is a package as a repository describes it: enough to resolve, fetch and plan, nothing verified.

@@ -280,7 +280,7 @@ func (f *PackageFile) newBody(opts VerifyOptions, keys *Keyring, headerUnsigned 
 	b.add(0, f.size, b.file)
 	b.add(f.headerStart, f.headerEnd, b.header)
 	if !opts.Checksum.IsZero() {
-		if b.sum = newHash(opts.Checksum.Algorithm); b.sum == nil {
+		if b.sum = opts.Checksum.NewHash(); b.sum == nil {
 			return nil, fmt.Errorf("checksum algorithm %q is not known", opts.Checksum.Algorithm)
 		}
 		b.add(0, f.size, b.sum)
@@ -300,22 +300,6 @@ func (f *PackageFile) newBody(opts VerifyOptions, keys *Keyring, headerUnsigned 
 
 func (b *body) add(from, to int64, w io.Writer) {
 	b.parts = append(b.parts, bodyPart{from: from, to: to, Writer: w})
-}
-
-func newHash(algorithm string) hash.Hash {
-	switch algorithm {
-	case "sha1":
-		return sha1.New()
-	case "sha224":
-		return sha256.New224()
-	case "sha256":
-		return sha256.New()
-	case "sha384":
-		return sha512.New384()
-	case "sha512":
-		return sha512.New()
-	}
-	return nil
 }
 
 // payloadDigests are the digests of the compressed payload in a header. MD5 and SHA-1 are none.

@@ -167,7 +167,7 @@ func TestVerify(t *testing.T) {
 func TestVerifyChecksums(t *testing.T) {
 	b := testPackage{members: oneFile(), noPayload: true}.build()
 	for _, algorithm := range []string{"sha1", "sha224", "sha256", "sha384", "sha512"} {
-		h := newHash(algorithm)
+		h := Checksum{Algorithm: algorithm}.NewHash()
 		h.Write(b)
 		c, err := NewChecksum(algorithm, hex.EncodeToString(h.Sum(nil)))
 		if err != nil {
