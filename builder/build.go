@@ -7,14 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 
 	"slim/internal/image"
 	"slim/internal/rootfs"
@@ -137,15 +140,9 @@ func (i *Image) platform(ctx context.Context, r *Recipe, l *LockedPlatform, pack
 		return nil, err
 	}
 	cut := t.cut(r.Layers, l)
-	for k, part := range cut {
-		o.Report.Report(Event{Phase: PhaseLayers, Items: k, TotalItems: len(cut)})
-		layer, err := image.WriteLayer(ctx, part.segments, image.LayerOptions{Dir: i.work, Compression: r.Layers.Compression, Jobs: o.jobs()})
-		if err != nil {
-			return nil, fmt.Errorf("writing layer %d: %w", k+1, err)
-		}
-		out.Layers = append(out.Layers, Layer{Layer: layer, Packages: part.packages})
+	if out.Layers, err = i.writeLayers(ctx, r, cut, o); err != nil {
+		return nil, err
 	}
-	o.Report.Report(Event{Phase: PhaseLayers, Items: len(cut), TotalItems: len(cut)})
 	spec, err := i.spec(r, t, out, o)
 	if err != nil {
 		return nil, err
@@ -154,6 +151,37 @@ func (i *Image) platform(ctx context.Context, r *Recipe, l *LockedPlatform, pack
 		return nil, err
 	}
 	return out, nil
+}
+
+// writeLayers writes the layers, and returns them in order. Of many layers each has one goroutine to compress and as many
+// are written at once as there are jobs: while the last package of one is unpacked, another keeps the processors busy.
+// Of few each has them all.
+func (i *Image) writeLayers(ctx context.Context, r *Recipe, cut []part, o Options) ([]Layer, error) {
+	atOnce, each := o.jobs(), 1
+	if len(cut) < 2*atOnce {
+		atOnce, each = 1, o.jobs()
+	}
+	layers := make([]Layer, len(cut))
+	var mu sync.Mutex
+	var done int
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	o.Report.Report(Event{Phase: PhaseLayers, TotalItems: len(cut)})
+	for k, part := range cut {
+		group.Go(func() error {
+			layer, err := image.WriteLayer(ctx, part.segments, image.LayerOptions{Dir: i.work, Compression: r.Layers.Compression, Jobs: each})
+			if err != nil {
+				return fmt.Errorf("writing layer %d: %w", k+1, err)
+			}
+			layers[k] = Layer{Layer: layer, Packages: part.packages}
+			mu.Lock()
+			defer mu.Unlock()
+			done++
+			o.Report.Report(Event{Phase: PhaseLayers, Items: done, TotalItems: len(cut)})
+			return nil
+		})
+	}
+	return layers, group.Wait()
 }
 
 // part is a layer to be written.
@@ -248,7 +276,7 @@ func (t *root) directories(members []int) image.Segment {
 			}
 		}
 	}
-	return t.directorySegment(wanted)
+	return directorySegment(wanted, t.tree.Base)
 }
 
 func addParents(wanted map[string]bool, p string) {
@@ -257,13 +285,12 @@ func addParents(wanted map[string]bool, p string) {
 	}
 }
 
-func (t *root) directorySegment(wanted map[string]bool) image.Segment {
+// directorySegment writes directories, parents first.
+func directorySegment(wanted map[string]bool, node func(p string) *rootfs.Node) image.Segment {
 	return image.Segment{Name: "directories", Write: func(_ context.Context, w *tar.Writer) error {
-		for _, n := range t.tree.Nodes() {
-			if wanted[n.Path] && n.IsDir() {
-				if err := writeHeader(w, n); err != nil {
-					return err
-				}
+		for _, p := range slices.Sorted(maps.Keys(wanted)) {
+			if err := writeHeader(w, node(p)); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -356,7 +383,7 @@ func (t *root) generated() image.Segment {
 		nodes = append(nodes, n)
 	}
 	return image.Segment{Name: "generated files", Write: func(ctx context.Context, w *tar.Writer) error {
-		if err := t.directorySegment(wanted).Write(ctx, w); err != nil {
+		if err := directorySegment(wanted, t.tree.Node).Write(ctx, w); err != nil {
 			return err
 		}
 		for _, n := range nodes {

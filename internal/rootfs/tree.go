@@ -415,6 +415,14 @@ func (t *Tree) Installed(o Owner) *Node {
 	return nil
 }
 
+// Base is the node at p as packages made it, whatever Put laid over it; nil without one.
+func (t *Tree) Base(p string) *Node {
+	if n := t.covered[p]; n != nil {
+		return n
+	}
+	return t.nodes[p]
+}
+
 // Covered are the nodes of packages that Put laid something over, sorted by path.
 func (t *Tree) Covered() []*Node {
 	out := make([]*Node, 0, len(t.covered))
