@@ -23,6 +23,7 @@ func commands() []func(*environment) *cobra.Command {
 		newBuildCommand,
 		newPlanCommand,
 		newInspectCommand,
+		newVerifyCommand,
 		newInitCommand,
 		newCacheCommand,
 		newSchemaCommand,
