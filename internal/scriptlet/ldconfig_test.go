@@ -1,0 +1,409 @@
+package scriptlet
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"slim/internal/rootfs"
+	"slim/internal/tooltest"
+)
+
+func TestCompareLibraryNames(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{
+		{"libc.so.6", "libc.so.6", 0},
+		{"libc.so.6", "libc.so.10", -1},
+		{"libc.so.6.0", "libc.so.6", 1},
+		{"liba.so", "libb.so", -1},
+		{"lib1.so", "liba.so", 1},
+		{"lib01.so", "lib1.so", 0},
+		{"lib", "lib1", -1},
+		{"libX.so", "libx.so", -1},
+		{"lib\xff", "liba", -1}, // bytes are signed
+	} {
+		sign := func(n int) int { return min(1, max(-1, n)) }
+		if got := sign(compareLibraryNames(c.a, c.b)); got != c.want {
+			t.Errorf("%q and %q: %d, not %d", c.a, c.b, got, c.want)
+		}
+		if got := sign(compareLibraryNames(c.b, c.a)); got != -c.want {
+			t.Errorf("%q and %q: %d, not %d", c.b, c.a, got, -c.want)
+		}
+	}
+}
+
+// The cache that the distribution's own ldconfig wrote, byte by byte, and what it prints.
+func TestLdconfigLikeTheDistribution(t *testing.T) {
+	for _, packages := range [][]string{
+		{"bash", "coreutils"},
+		{"httpd", "perl", "libicu", "python3", "redis"},
+	} {
+		t.Run(packages[0], func(t *testing.T) {
+			root := distroRoot(t, packages...)
+			tooltest.Run(t, nil, "chroot", root, "/sbin/ldconfig")
+			want, err := os.ReadFile(root + "/etc/ld.so.cache")
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := fsOf(hostTree(t, root))
+			before := listing(t, f, nil)
+			if a := callNative(t, f, "", "/sbin/ldconfig"); a.Status != 0 || a.Stdout+a.Stderr != "" {
+				t.Fatalf("%+v", a)
+			}
+			got, err := f.ReadFile("/", "/etc/ld.so.cache")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(want, got) {
+				w, _, _ := readCache(want, binary.LittleEndian)
+				g, _, err := readCache(got, binary.LittleEndian)
+				t.Errorf("%d bytes differ from %d (%v):\n%s", len(got), len(want), err, cmp.Diff(w, g, cmp.AllowUnexported(cacheEntry{})))
+			}
+			if d := cmp.Diff(before, listing(t, f, nil)); d != "" {
+				t.Errorf("the tree changed: %s", d)
+			}
+			diffAnswers(t, "-p", callReal(t, root, "", "/sbin/ldconfig", "-p"), callNative(t, f, "", "/sbin/ldconfig", "-p"))
+		})
+	}
+}
+
+// A tree with everything ldconfig looks at, made with the system's linker, against the distribution's ldconfig.
+func TestLdconfigCalls(t *testing.T) {
+	tooltest.Need(t, "gcc")
+	root := distroRoot(t, "glibc-common")
+	for _, c := range []struct {
+		name string
+		args [][]string
+	}{
+		{"plain", [][]string{{"ldconfig"}, {"ldconfig", "-p"}}},
+		{"no links", [][]string{{"ldconfig", "-X"}}},
+		{"no cache", [][]string{{"ldconfig", "-N"}}},
+		{"arguments", [][]string{{"ldconfig", "/opt/extra"}, {"ldconfig", "-p"}}},
+		{"only arguments", [][]string{{"ldconfig", "-n", "/opt/extra", "/opt/missing"}}},
+		{"relative only", [][]string{{"ldconfig", "-n", "opt/extra"}}},
+		{"relative", [][]string{{"ldconfig", "opt/extra"}}},
+		{"manual", [][]string{{"ldconfig", "-l", "/opt/extra/libsecond.so.2.1", "/opt/extra/none.so", "/opt/loose/libnoname.so"}}},
+		{"other files", [][]string{{"ldconfig", "-C", "/tmp/cache", "-f", "/opt/my.conf"}, {"ldconfig", "-p", "-C", "/tmp/cache"}}},
+		{"no cache to print", [][]string{{"ldconfig", "-p", "-C", "/tmp/none"}}},
+		{"not a cache to print", [][]string{{"ldconfig", "-p", "-C", "/opt/my.conf"}}},
+		{"root", [][]string{{"ldconfig", "-r", "/"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			librariesIn(t, root, dir)
+			f := fsOf(hostTree(t, dir))
+			for _, args := range c.args {
+				want := callReal(t, dir, "", append([]string{"/sbin/" + args[0]}, args[1:]...)...)
+				got := callNative(t, f, "", append([]string{"/sbin/" + args[0]}, args[1:]...)...)
+				skip := func(p string) bool { return strings.HasPrefix(p, "/var/cache") }
+				want.Tree, got.Tree = listing(t, fsOf(hostTree(t, dir)), skip), listing(t, f, skip)
+				for _, a := range []*answer{&want, &got} { // the order of a directory is nobody's
+					lines := strings.SplitAfter(a.Stderr, "\n")
+					slices.Sort(lines)
+					a.Stderr = strings.Join(lines, "")
+				}
+				diffAnswers(t, strings.Join(args, " "), want, got)
+			}
+		})
+	}
+}
+
+// librariesIn fills a directory with an ldconfig and libraries of all sorts.
+func librariesIn(t *testing.T, root, dir string) {
+	t.Helper()
+	for _, d := range []string{"/sbin", "/etc/ld.so.conf.d", "/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3", "/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v2",
+		"/lib/x86_64-linux-gnu/tls/haswell", "/lib/x86_64-linux-gnu/glibc-hwcaps/empty", "/lib/x86_64-linux-gnu/sse2", "/opt/extra", "/opt/loose", "/usr/lib", "/tmp", "/usr/local/lib"} {
+		if err := os.MkdirAll(dir+d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program, err := os.ReadFile(root + "/sbin/ldconfig")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(p, content string) {
+		if err := os.WriteFile(dir+p, []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("/sbin/ldconfig", string(program))
+	write("/etc/ld.so.conf", "# comment\ninclude ld.so.conf.d/*.conf /etc/none*\nhwcap 1 nosegneg\n\t/opt/extra/  # here\n/opt/loose=libc6\n/opt/none=what\n")
+	write("/etc/ld.so.conf.d/b.conf", "/usr/local/lib\n")
+	write("/etc/ld.so.conf.d/a.conf", "/opt/loose\n/usr/lib/")
+	write("/etc/ld.so.conf.d/.hidden.conf", "/opt\n")
+	write("/opt/my.conf", "/opt/extra\n")
+	link := func(p, soname string, more ...string) {
+		args := append([]string{"-shared", "-nostdlib", "-x", "c", "/dev/null", "-o", dir + p}, more...)
+		if soname != "" {
+			args = append(args, "-Wl,-soname,"+soname)
+		}
+		tooltest.Run(t, nil, "gcc", args...)
+	}
+	link("/opt/extra/libfirst.so.1.2", "libfirst.so.1")
+	link("/opt/extra/libfirst.so.1.10", "libfirst.so.1")
+	link("/opt/extra/libsecond.so.2.1", "libsecond.so.2")
+	link("/opt/loose/libnoname.so", "")
+	link("/opt/loose/libdev.so.1", "libdev.so.1")
+	link("/usr/lib/libfirst.so.1.2", "libfirst.so.1")
+	link("/usr/lib/libkeep.so.1", "libkeep.so.1")
+	link("/usr/lib/libkeep.so.1.5", "libkeep.so.1")
+	link("/lib/x86_64-linux-gnu/libfast.so.1", "libfast.so.1")
+	link("/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libfast.so.1.0", "libfast.so.1", "-Wl,-z,x86-64-v3")
+	link("/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v2/libfast.so.1.0", "libfast.so.1")
+	link("/lib/x86_64-linux-gnu/tls/libfast.so.1", "libfast.so.1")
+	link("/lib/x86_64-linux-gnu/tls/haswell/libfast.so.1", "libfast.so.1")
+	link("/lib/x86_64-linux-gnu/sse2/libfast.so.1", "libfast.so.1")
+	write("/opt/extra/libtext.so", "/* GNU ld script */ GROUP ( libfirst.so.1 )\n")
+	write("/opt/extra/libwrong.so", strings.Repeat("no library of any kind", 10))
+	write("/opt/extra/libempty.so", "")
+	write("/opt/extra/libtiny.so", "\x7fELF")
+	write("/opt/extra/libgone.so.1.#prelink#", "")
+	write("/opt/extra/libcut.so.1", cutELF(t, dir+"/opt/extra/libfirst.so.1.2"))
+	write("/opt/extra/plugin.so", "x")
+	for p, target := range map[string]string{
+		"/opt/extra/libstale.so.9":   "libnowhere.so.9.1",
+		"/opt/extra/libstale.so":     "libnowhere.so.9.1",
+		"/opt/extra/libfirst.so":     "libfirst.so.1",
+		"/opt/extra/libsecond.so.2":  "libfirst.so.1.2",
+		"/opt/loose/libdev.so":       "libdev.so.1",
+		"/opt/loose/libodd.so.3":     "libdev.so.1",
+		"/usr/local/lib/libfar.so.1": "../../../opt/loose/libdev.so.1",
+		"/usr/lib/libdirectory.so":   "../../opt",
+	} {
+		if err := os.Symlink(target, dir+p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Link(dir+"/usr/lib/libkeep.so.1.5", dir+"/usr/lib/libkeep.so.1.7"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// cutELF is the beginning of a library, without its dynamic section.
+func cutELF(t *testing.T, p string) string {
+	t.Helper()
+	b, err := os.ReadFile(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b[:1024])
+}
+
+func TestLdconfigWithoutLoader(t *testing.T) {
+	f := fsOf(hostTree(t, t.TempDir()))
+	if a := callNative(t, f, "", "/sbin/ldconfig"); a.Status != 127 || !strings.Contains(a.Stderr, "not found") {
+		t.Fatalf("%+v", a)
+	}
+}
+
+func TestReadLoader(t *testing.T) {
+	const head = "\x7fELF......\x00"
+	for _, c := range []struct {
+		name, program, arch string
+		dirs                string
+		minor               int
+		compat, extension   bool
+		why                 string
+	}{
+		{"fedora", head + "ldconfig (GNU libc) stable release version 2.40\x00", "x86_64", "/lib /lib64 /libx32 /usr/lib /usr/lib64 /usr/libx32", 40, false, true, ""},
+		{"el9 arm", head + "ldconfig (GNU libc) stable release version 2.34\x00", "aarch64", "/lib /lib64 /usr/lib /usr/lib64", 34, false, true, ""},
+		{"el9 power", head + "ldconfig (GNU libc) stable release version 2.34\x00", "ppc64le", "/lib /lib64 /usr/lib /usr/lib64", 34, false, true, ""},
+		{"risc-v", head + "ldconfig (GNU libc) stable release version 2.40\x00", "riscv64", "/lib /lib64/lp64d /lib64/lp64 /lib32/ilp32d /lib32/ilp32 /usr/lib /usr/lib64/lp64d /usr/lib64/lp64 /usr/lib32/ilp32d /usr/lib32/ilp32", 40, false, true, ""},
+		{"el8", head + "(GNU libc) \x002.28\x00", "s390x", "/lib /lib64 /usr/lib /usr/lib64", 28, true, false, ""},
+		{"2.32", head + "(GNU libc) \x002.32\x00", "x86_64", "/lib /lib64 /libx32 /usr/lib /usr/lib64 /usr/libx32", 32, false, false, ""},
+		{"debian", head + "/lib/x86_64-linux-gnu/\x00ldconfig (D) stable release version 2.36\x00", "x86_64", "/lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu /lib /usr/lib", 36, false, true, ""},
+		{"script", "#!/bin/sh\n", "x86_64", "", 0, false, false, "is no program of glibc"},
+		{"other program", head, "x86_64", "", 0, false, false, "tells no version of glibc"},
+		{"other machine", head, "vax", "", 0, false, false, "is for vax, of which the flags are not known here"},
+	} {
+		l, why := readLoader([]byte(c.program), c.arch)
+		if why != c.why {
+			t.Errorf("%s: %q, not %q", c.name, why, c.why)
+		}
+		if l == nil {
+			continue
+		}
+		if got := strings.Join(l.dirs, " "); got != c.dirs || l.minor != c.minor || l.format.compat != c.compat || l.format.extension != c.extension {
+			t.Errorf("%s: %+v", c.name, l)
+		}
+	}
+}
+
+// Flags by architecture, as in sysdeps/generic/ldconfig.h of glibc.
+func TestLibraryFlags(t *testing.T) {
+	for _, c := range []struct {
+		arch    string
+		minor   int
+		class   elf.Class
+		machine elf.Machine
+		flags   uint32
+		libc6   bool
+		want    uint32
+		ok      bool
+	}{
+		{"x86_64", 40, elf.ELFCLASS64, elf.EM_X86_64, 0, false, 0x303, true},
+		{"x86_64", 40, elf.ELFCLASS32, elf.EM_X86_64, 0, false, 0x803, true},
+		{"x86_64", 40, elf.ELFCLASS32, elf.EM_386, 0, false, 3, true},
+		{"x86_64", 34, elf.ELFCLASS32, elf.EM_386, 0, false, 1, true},
+		{"x86_64", 34, elf.ELFCLASS32, elf.EM_386, 0, true, 3, true},
+		{"x86_64", 40, elf.ELFCLASS64, elf.EM_AARCH64, 0, false, 0, false},
+		{"aarch64", 40, elf.ELFCLASS64, elf.EM_AARCH64, 0, false, 0xa03, true},
+		{"aarch64", 40, elf.ELFCLASS32, elf.EM_ARM, 0x5000400, true, 0x903, true},
+		{"aarch64", 40, elf.ELFCLASS32, elf.EM_ARM, 0x5000200, true, 0xb03, true},
+		{"aarch64", 40, elf.ELFCLASS32, elf.EM_ARM, 0x5000000, false, 3, true},
+		{"ppc64le", 40, elf.ELFCLASS64, elf.EM_PPC64, 2, false, 0x503, true},
+		{"s390x", 40, elf.ELFCLASS64, elf.EM_S390, 0, false, 0x403, true},
+		{"s390x", 40, elf.ELFCLASS32, elf.EM_S390, 0, true, 3, true},
+		{"riscv64", 40, elf.ELFCLASS64, elf.EM_RISCV, 5, false, 0x1003, true},
+		{"riscv64", 40, elf.ELFCLASS64, elf.EM_RISCV, 1, false, 0xf03, true},
+		{"riscv64", 40, elf.ELFCLASS64, elf.EM_RISCV, 3, false, 0, false},
+		{"riscv64", 40, elf.ELFCLASS64, elf.EM_RISCV, 8, false, 0, false},
+	} {
+		l := &ldconfig{toolRun: &toolRun{Call: &Call{Stderr: &bytes.Buffer{}}}, loader: loader{arch: c.arch, minor: c.minor}}
+		got, ok := l.flags("lib", &elfFile{class: byte(c.class), machine: uint16(c.machine), flags: c.flags, libc6: c.libc6})
+		if got != c.want || ok != c.ok {
+			t.Errorf("%+v: %#x %v", c, got, ok)
+		}
+	}
+}
+
+func TestCacheFormats(t *testing.T) {
+	entries := []cacheEntry{
+		{lib: "libb.so.1", path: "/lib64/libb.so.1", flags: 0x303},
+		{lib: "liba.so.1", path: "/lib64/liba.so.1", flags: 0x303, osVersion: 0x30200},
+		{lib: "liba.so.1", path: "/lib64/tls/liba.so.1", flags: 0x303, hwcap: 1 << 63},
+		{lib: "liba.so.1", path: "/lib/liba.so.1", flags: 3},
+	}
+	for _, c := range []struct {
+		name   string
+		format cacheFormat
+	}{
+		{"2.28", cacheFormat{order: binary.LittleEndian, compat: true}},
+		{"2.28 big", cacheFormat{order: binary.BigEndian, compat: true}},
+		{"2.32", cacheFormat{order: binary.LittleEndian}},
+		{"2.40", cacheFormat{order: binary.LittleEndian, extension: true, generator: "ldconfig"}},
+		{"2.40 big", cacheFormat{order: binary.BigEndian, extension: true, generator: "ldconfig"}},
+	} {
+		b := c.format.encode(entries, nil)
+		got, generator, err := readCache(b, c.format.order)
+		if err != nil || generator != c.format.generator {
+			t.Errorf("%s: %v, by %q", c.name, err, generator)
+			continue
+		}
+		want := []cacheEntry{entries[0], entries[2], entries[1], entries[3]}
+		if d := cmp.Diff(want, got, cmp.AllowUnexported(cacheEntry{})); d != "" {
+			t.Errorf("%s: %s", c.name, d)
+		}
+		if c.format.compat {
+			old := c.format.order.Uint32(b[12:])
+			e, err := readEntries(b[16:16+12*old], b[16+12*old:], 12, c.format.order)
+			if err != nil || old != 4 || e[2].path != "/lib/liba.so.1" || e[3].path != e[2].path {
+				t.Errorf("%s: %d in the old format: %v %v", c.name, old, e, err)
+			}
+		}
+	}
+}
+
+// Libraries that cannot be sought are read from the beginning again; both ways find the same.
+func TestELFFileOfAStream(t *testing.T) {
+	program, err := exec.LookPath("true")
+	if err != nil {
+		t.Skip("skipped: needs true")
+	}
+	program, err = filepath.EvalSymlinks(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, err := rootfs.Build(nil, rootfs.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tree.PutFile("/lib.so", 0o755, 0, b); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := fsOf(tree).elfOf(tree.Node("/lib.so"), binary.LittleEndian)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := hostNode(filepath.Dir(program), program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sought, err := fsOf(tree).elfOf(n, binary.LittleEndian)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(sought, stream, cmp.AllowUnexported(elfFile{})); d != "" || !stream.libc6 || stream.fault != "" {
+		t.Errorf("%+v %s", stream, d)
+	}
+}
+
+func FuzzELFFile(f *testing.F) {
+	f.Add([]byte("\x7fELF\x02\x01\x01"))
+	f.Add(append([]byte("\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x03\x00\x3e\x00"), make([]byte, 100)...))
+	f.Add(smallELF())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		tree, err := rootfs.Build(nil, rootfs.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tree.PutFile("/lib.so", 0o755, 0, b); err != nil {
+			t.Fatal(err)
+		}
+		for _, order := range []byteOrder{binary.LittleEndian, binary.BigEndian} {
+			e, err := fsOf(tree).elfOf(tree.Node("/lib.so"), order)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := &ldconfig{toolRun: &toolRun{Call: &Call{Stderr: &bytes.Buffer{}}}, loader: loader{arch: "x86_64", minor: 36}}
+			if _, ok := l.classify("lib.so", e); ok && len(e.soname) >= maxELFName {
+				t.Fatalf("a soname of %d bytes", len(e.soname))
+			}
+		}
+	})
+}
+
+// smallELF is a library of one program header and an empty dynamic section.
+func smallELF() []byte {
+	b := make([]byte, 64+56+64)
+	copy(b, "\x7fELF\x02\x01\x01")
+	le := binary.LittleEndian
+	le.PutUint16(b[16:], 3)
+	le.PutUint16(b[18:], 62)
+	le.PutUint64(b[32:], 64)
+	le.PutUint16(b[56:], 1)
+	le.PutUint32(b[64:], elfDynamic)
+	le.PutUint64(b[72:], 120)
+	le.PutUint64(b[96:], 64)
+	le.PutUint64(b[120:], elfTagStrings)
+	le.PutUint64(b[136:], elfTagSoname)
+	return b
+}
+
+func FuzzReadCache(f *testing.F) {
+	entries := []cacheEntry{{lib: "liba.so.1", path: "/lib64/liba.so.1", flags: 3, named: "x86-64-v3"}, {lib: "libb.so.1", path: "/lib64/libb.so.1"}}
+	f.Add(cacheFormat{order: binary.LittleEndian, extension: true, generator: "g"}.encode(entries, []string{"x86-64-v3"}))
+	f.Add(cacheFormat{order: binary.LittleEndian, compat: true}.encode(entries[1:], nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, _, err := readCache(b, binary.LittleEndian)
+		if err == nil && len(got) > len(b)/cacheEntryOld {
+			t.Fatalf("%d entries of %d bytes", len(got), len(b))
+		}
+		for i := range got {
+			got[i].describe()
+		}
+	})
+}
