@@ -24,6 +24,7 @@ func commands() []func(*environment) *cobra.Command {
 		newPlanCommand,
 		newInspectCommand,
 		newVerifyCommand,
+		newDiffCommand,
 		newInitCommand,
 		newCacheCommand,
 		newSchemaCommand,

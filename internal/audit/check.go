@@ -329,6 +329,10 @@ func (c *check) content(p *Package, file *rpm.File, n *rootfs.Node) (open string
 		if n.IsDir() {
 			return "", nil
 		}
+		if n.IsRegular() && n.Perm()&0o7111 != 0 {
+			c.report.Foreign++
+			c.find(Foreign, p, n.Path, "", "an executable whose content its package leaves open (ghost)")
+		}
 		return RuleGhost, nil
 	}
 	if !file.IsRegular() || !n.IsRegular() || p.algorithm.new == nil {

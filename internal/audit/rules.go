@@ -98,7 +98,7 @@ func Rules() []Rule {
 		{
 			Name: "package manager", Reason: "logs, caches and state of the package manager that made the root",
 			Paths: []string{
-				"/var/lib/dnf/**", "/var/lib/dnf", "/var/cache/dnf/**", "/var/cache/dnf", "/var/log/dnf*", "/var/log/hawkey.log", "/var/lib/yum/**",
+				"/etc/dnf/modules.d", "/var/lib/dnf/**", "/var/lib/dnf", "/var/cache/dnf/**", "/var/cache/dnf", "/var/log/dnf*", "/var/log/hawkey.log", "/var/lib/yum/**",
 				"/var/lib/yum", "/var/cache/yum/**", "/var/cache/yum", "/var/log/yum.log", "/var/lib/rpm-state", "/var/lib/rpm-state/**",
 				"/var/cache/libdnf5/**", "/var/cache/libdnf5", "/usr/lib/sysimage/libdnf5/**", "/usr/lib/sysimage/libdnf5", "/var/log/zypper.log",
 				"/var/cache/zypp/**", "/var/cache/zypp", "/var/log/zypp/**", "/var/log/zypp",
