@@ -25,6 +25,7 @@ func commands() []func(*environment) *cobra.Command {
 		newInspectCommand,
 		newVerifyCommand,
 		newDiffCommand,
+		newWhyCommand,
 		newInitCommand,
 		newCacheCommand,
 		newSchemaCommand,
