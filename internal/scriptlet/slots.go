@@ -1,0 +1,254 @@
+package scriptlet
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"slim/internal/rpm"
+)
+
+// readCloser is short for the type that Content returns.
+type readCloser = io.ReadCloser
+
+// scriptName is $0 of a scriptlet: where rpm would have written it.
+const scriptName = "/var/tmp/rpm-tmp.slim"
+
+// luaInterpreter is the interpreter that is rpm itself.
+const luaInterpreter = "<lua>"
+
+// IsInstallSlot tells the slots that run when a package is installed into an empty root.
+func IsInstallSlot(slot string) bool {
+	return slices.Contains([]string{"pretrans", "pre", "post", "posttrans", "triggerprein", "triggerin", "filetriggerin", "transfiletriggerin"}, slot)
+}
+
+// isCritical tells the slots whose failure keeps a package from being installed; that of others is a warning.
+func isCritical(s *rpm.Scriptlet) bool {
+	return s.Slot == "pretrans" || s.Slot == "pre" || s.Slot == "triggerprein" || s.Flags&rpm.ScriptCritical != 0
+}
+
+func (e *Engine) machine() *machine {
+	return &machine{fs: e.fs, host: &e.o.Host, commands: e.commands, noop: e.noop, builtins: e.builtins, toolbox: e.o.Toolbox}
+}
+
+// environment is what a scriptlet finds in its environment.
+func scriptEnvironment(prefixes []string) map[string]string {
+	env := map[string]string{"PATH": scriptPath, "HOME": "/root"}
+	for i, p := range prefixes {
+		if i == 0 {
+			env["RPM_INSTALL_PREFIX"] = p
+		}
+		env["RPM_INSTALL_PREFIX"+strconv.Itoa(i)] = p
+	}
+	return env
+}
+
+// run runs one scriptlet of package i with rpm's arguments; files come on its standard input, one a line.
+func (e *Engine) run(ctx context.Context, i int, s *rpm.Scriptlet, args []int, files []string) error {
+	p := &e.packages[i]
+	outcome := Outcome{Package: p.NEVRA, Slot: s.Slot, Interpreter: strings.Join(s.Interpreter, " "), What: Skipped}
+	if e.o.Rules.skips(p.NEVRA.Name, s.Slot) {
+		e.outcomes = append(e.outcomes, outcome)
+		return nil
+	}
+	m := e.machine()
+	out := &said{}
+	status, line, err := e.interpret(ctx, m, p, s, args, files, out)
+	outcome.Commands = slices.Concat(m.called, m.quiet)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return &Error{Package: p.NEVRA, Slot: s.Slot, Line: line, Err: err}
+	case status != 0 && isCritical(s):
+		return &Error{Package: p.NEVRA, Slot: s.Slot, Line: line, Err: fmt.Errorf("it ended with status %d%s", status, out.indented())}
+	case status != 0:
+		outcome.What = Failed
+		outcome.Warning = fmt.Sprintf("scriptlet %%%s of %s ended with status %d%s", s.Slot, p.NEVRA, status, out.indented())
+		e.warn("%s", outcome.Warning)
+	case s.Interpreter[0] == luaInterpreter && s.Body != "", len(m.called) > 0:
+		outcome.What = Evaluated
+	case len(m.quiet) > 0:
+		outcome.What = NoOp
+	default:
+		outcome.What = Nothing
+	}
+	e.outcomes = append(e.outcomes, outcome)
+	return nil
+}
+
+// interpret runs a scriptlet by its interpreter.
+func (e *Engine) interpret(ctx context.Context, m *machine, p *Package, s *rpm.Scriptlet, args []int, files []string, out io.Writer) (status, line int, err error) {
+	if s.Flags&rpm.ScriptQFormat != 0 {
+		return 1, 0, &Unsupported{Command: "%" + s.Slot + " -q", Why: "query formats are not expanded in scriptlets"}
+	}
+	words := make([]string, len(args))
+	for k, a := range args {
+		words[k] = strconv.Itoa(a)
+	}
+	body := s.Body
+	if s.Flags&rpm.ScriptExpand != 0 {
+		if body, err = expandMacros(body, e.o.Host.Macros); err != nil {
+			return 1, 0, err
+		}
+	}
+	c := process{env: scriptEnvironment(p.Prefixes), dir: "/", umask: 0o022, stdin: strings.NewReader(lines(files)), stdout: out, stderr: out}
+	if s.Interpreter[0] == luaInterpreter {
+		status, err = runLua(ctx, luaScript{
+			Body: body, Chunk: p.NEVRA.String() + " %" + s.Slot, Args: words, Files: files, FS: e.fs, Host: &e.o.Host, Stdout: out, Stderr: out,
+			Run: func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+				child := c
+				child.args, child.stdin, child.stdout, child.stderr = args, stdin, stdout, stderr
+				return m.run(ctx, child)
+			},
+		})
+		m.sync()
+		return status, 0, m.failed(err)
+	}
+	c.args = slices.Clone(s.Interpreter)
+	if s.Body != "" {
+		c.args = append(c.args, scriptName)
+	}
+	c.args = append(c.args, words...)
+	found, err := m.find(c.args[0], c.env["PATH"], "/")
+	if err != nil {
+		fmt.Fprintf(out, "%s: %v\n", c.args[0], err)
+		return cannotStart(err), 0, nil
+	}
+	if s.Body == "" {
+		if found.shell {
+			c.args = c.args[:1] // rpm starts it bare: it finds nothing on its standard input
+		}
+		status, err = m.start(ctx, found, c)
+		return status, 0, err
+	}
+	if !found.shell {
+		return 126, 0, &Unsupported{Command: strings.Join(s.Interpreter, " "), Why: "slim does not interpret its scripts"}
+	}
+	c.body = &body
+	status, err = m.start(ctx, found, c)
+	return status, m.line, err
+}
+
+func lines(files []string) string {
+	if len(files) == 0 {
+		return ""
+	}
+	return strings.Join(files, "\n") + "\n"
+}
+
+// said keeps the end of what a scriptlet says.
+type said struct{ text []byte }
+
+// maxSaid is how much of it.
+const maxSaid = 2000
+
+func (t *said) Write(b []byte) (int, error) {
+	t.text = append(t.text, b[max(0, len(b)-maxSaid):]...)
+	if len(t.text) > maxSaid {
+		t.text = append([]byte(nil), t.text[len(t.text)-maxSaid:]...)
+	}
+	return len(b), nil
+}
+
+func (t *said) indented() string {
+	text := strings.TrimSpace(strings.ToValidUTF8(string(t.text), "?"))
+	if text == "" {
+		return ""
+	}
+	return ":\n    " + strings.ReplaceAll(text, "\n", "\n    ")
+}
+
+// Class says what can be told of a scriptlet before it runs.
+type Class string
+
+const (
+	ClassNothing Class = "nothing" // it calls no command
+	ClassNoOp    Class = "no-op"   // it calls only commands that do nothing to a root that is not running
+	ClassKnown   Class = "known"   // all commands that it names are known
+	ClassLua     Class = "lua"     // it is a script of Lua, which is interpreted
+	ClassUnknown Class = "unknown" // it names commands that may be scripts of packages, or cannot be evaluated
+)
+
+// Classify says by its text alone what a scriptlet may call: names in the order in which they are written, those that
+// decided on ClassUnknown first. What is called only under conditions, or by another script, it cannot tell.
+func Classify(s rpm.Scriptlet) (Class, []string) {
+	program := ""
+	if len(s.Interpreter) > 0 {
+		program = path.Base(s.Interpreter[0])
+	}
+	switch {
+	case s.Interpreter != nil && s.Interpreter[0] == luaInterpreter:
+		return ClassLua, nil
+	case s.Body == "" && !isShell(program):
+		return classOf([]string{program})
+	case !isShell(program):
+		return ClassUnknown, []string{program}
+	}
+	list, err := parseShell(s.Body)
+	names := commandNames(list)
+	class, names := classOf(names)
+	if err != nil {
+		class = ClassUnknown
+	}
+	return class, names
+}
+
+func classOf(names []string) (Class, []string) {
+	commands, noop, inner := Commands(), noopCommands(), builtins()
+	var unknown, others []string
+	class := ClassNothing
+	for _, name := range names {
+		base := path.Base(name)
+		switch {
+		case inner[name] != nil:
+			continue
+		case noop[base] != nil:
+			if class == ClassNothing {
+				class = ClassNoOp
+			}
+		case commands[base] != nil || isShell(base):
+			class = ClassKnown
+		default:
+			unknown = append(unknown, base)
+			continue
+		}
+		others = append(others, base)
+	}
+	if len(unknown) > 0 {
+		class = ClassUnknown
+	}
+	return class, slices.Concat(unknown, others)
+}
+
+// commandNames are the commands that statements call by a name that is written out, less the functions they define.
+func commandNames(list []*syntax.Stmt) []string {
+	var names []string
+	functions := map[string]bool{}
+	for _, st := range list {
+		syntax.Walk(st, func(n syntax.Node) bool {
+			switch n := n.(type) {
+			case *syntax.FuncDecl:
+				if n.Name != nil {
+					functions[n.Name.Value] = true
+				}
+			case *syntax.CallExpr:
+				words := n.Args
+				for len(words) > 1 && slices.Contains([]string{"command", "exec", "builtin", "nohup"}, words[0].Lit()) {
+					words = words[1:]
+				}
+				if len(words) > 0 && words[0].Lit() != "" && !strings.HasPrefix(words[0].Lit(), "-") && !slices.Contains(names, words[0].Lit()) {
+					names = append(names, words[0].Lit())
+				}
+			}
+			return true
+		})
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return functions[name] })
+}
