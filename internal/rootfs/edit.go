@@ -131,3 +131,30 @@ func (t *Tree) walk(at, p string, follow bool, left *int) (string, error) {
 	}
 	return at, nil
 }
+
+// Linked are the names of a regular file, sorted by path: all of its hard link set, or its own alone.
+func (t *Tree) Linked(n *Node) []*Node {
+	carrier := n.Path
+	if n.HardTo != "" {
+		carrier = n.HardTo
+	}
+	var out []*Node
+	for p, m := range t.nodes {
+		if m.IsRegular() && (p == carrier || m.HardTo == carrier) {
+			out = append(out, m)
+		}
+	}
+	slices.SortFunc(out, func(a, b *Node) int { return strings.Compare(a.Path, b.Path) })
+	return out
+}
+
+// Carriers are the paths of regular files that carry the content of others.
+func (t *Tree) Carriers() map[string]bool {
+	out := map[string]bool{}
+	for _, n := range t.nodes {
+		if n.HardTo != "" {
+			out[n.HardTo] = true
+		}
+	}
+	return out
+}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"slim/internal/rootfs"
@@ -26,6 +28,11 @@ type FS struct {
 	tree    *rootfs.Tree
 	content Content
 	now     int64
+
+	refused   error                // a read of something that is not the same on every machine
+	carriers  map[string]bool      // paths that may carry the content of hard links; nil until somebody asks
+	libraries map[fileKey]*elfFile // what the dynamic loader's tools read of packages' files, which do not change
+	loaders   map[fileKey]*loader  // what was found out about programs of packages
 }
 
 // NewFS makes a tree a file system. now, in seconds since 1970, dates what is written.
@@ -76,11 +83,27 @@ func (f *FS) Exists(dir, p string) bool {
 
 // Open reads a regular file; /dev/null is empty. The caller closes it.
 func (f *FS) Open(dir, p string) (io.ReadCloser, error) {
+	if err := f.checkRandom(dir, p); err != nil {
+		return nil, err
+	}
 	n, err := f.find("open", dir, p, true)
 	if err != nil {
 		return nil, err
 	}
 	return f.OpenNode(n)
+}
+
+// checkRandom refuses to read random numbers. That the reader makes nothing of the error does not help it.
+func (f *FS) checkRandom(dir, p string) error {
+	at, _, err := f.tree.Walk(dir, p, true)
+	if err != nil { // /dev itself may be missing
+		at = path.Clean(p)
+	}
+	if !slices.Contains([]string{"/dev/random", "/dev/urandom", "/dev/hwrng", "/proc/sys/kernel/random/uuid"}, at) {
+		return nil
+	}
+	f.refused = &Unsupported{Command: at, Why: "what is made of random numbers has no place in an image"}
+	return pathError("open", p, f.refused)
 }
 
 // OpenNode reads the content of a node.
@@ -148,13 +171,80 @@ func (f *FS) WriteFile(dir, p string, content []byte, mode uint32) error {
 	case !old.IsRegular():
 		return nil
 	default:
-		*n = *old
-		n.HardTo, n.Caps = "", nil // writing drops capabilities
+		*n = *f.carrier(old)
+		n.Caps = nil // writing drops capabilities
 	}
 	n.MTime, n.Size, n.Package = f.now, int64(len(content)), -1
 	body := bytes.Clone(content)
 	n.Open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	if old != nil {
+		for _, m := range f.linked(old) {
+			if m.Path != n.Path {
+				c := *m
+				c.MTime, c.Size, c.Caps = n.MTime, n.Size, nil
+				if err := f.tree.Put(&c); err != nil {
+					return err
+				}
+			}
+		}
+	}
 	return f.tree.Put(n)
+}
+
+// linked are the names of a regular file, sorted: those of its hard link set, or its own.
+func (f *FS) linked(n *rootfs.Node) []*rootfs.Node {
+	if f.carriers == nil {
+		f.carriers = f.tree.Carriers()
+	}
+	if n.HardTo == "" && !f.carriers[n.Path] {
+		return []*rootfs.Node{n}
+	}
+	return f.tree.Linked(n)
+}
+
+// carrier is the node that has the content of a regular file.
+func (f *FS) carrier(n *rootfs.Node) *rootfs.Node {
+	if c := f.tree.Node(n.HardTo); n.HardTo != "" && c != nil {
+		return c
+	}
+	return n
+}
+
+// release gives the content of the files at and below p to those of their hard links that are elsewhere, before it goes.
+func (f *FS) release(p string) error {
+	if f.carriers == nil {
+		f.carriers = f.tree.Carriers()
+	}
+	var leaving []string
+	for c := range f.carriers {
+		if c == p || strings.HasPrefix(c, p+"/") {
+			leaving = append(leaving, c)
+		}
+	}
+	slices.Sort(leaving)
+	for _, c := range leaving {
+		delete(f.carriers, c)
+		n := f.tree.Node(c)
+		if n == nil || !n.IsRegular() || n.HardTo != "" {
+			continue
+		}
+		heir := ""
+		for _, m := range f.tree.Linked(n) {
+			if m.Path == p || strings.HasPrefix(m.Path, p+"/") {
+				continue
+			}
+			next := *m
+			if next.HardTo = heir; heir == "" {
+				from := *n
+				heir, next.Open = m.Path, func() (io.ReadCloser, error) { return f.OpenNode(&from) }
+			}
+			if err := f.tree.Put(&next); err != nil {
+				return err
+			}
+			f.carriers[heir] = true
+		}
+	}
+	return nil
 }
 
 // parent refuses to make something where there is no directory.
@@ -241,8 +331,17 @@ func (f *FS) Link(dir, existing, p string) error {
 	}
 	linked := *own
 	linked.Owners = nil
-	linked.HardTo = own.Path
-	return f.create("link", dir, p, &linked)
+	if linked.HardTo == "" {
+		linked.HardTo = own.Path
+	}
+	mtime := own.MTime
+	if err := f.create("link", dir, p, &linked); err != nil {
+		return err
+	}
+	linked.MTime = mtime
+	f.linked(own)
+	f.carriers[linked.HardTo] = true
+	return nil
 }
 
 // own makes a copy of a node that is the tree's own and may be changed, with the same content.
@@ -251,9 +350,8 @@ func (f *FS) own(n *rootfs.Node) (*rootfs.Node, error) {
 		return nil, pathError("open", n.Path, fs.ErrNotExist)
 	}
 	c := *n
-	if n.IsRegular() {
+	if n.IsRegular() && n.HardTo == "" {
 		from := *n
-		c.HardTo = ""
 		c.Open = func() (io.ReadCloser, error) { return f.OpenNode(&from) }
 	}
 	if err := f.tree.Put(&c); err != nil {
@@ -275,11 +373,13 @@ func (f *FS) change(op, dir, p string, follow bool, edit func(n *rootfs.Node)) e
 		before.UID == after.UID && before.GID == after.GID && bytes.Equal(before.Caps, after.Caps) {
 		return nil
 	}
-	c, err := f.own(n)
-	if err != nil {
-		return err
+	for _, m := range f.linked(n) {
+		c, err := f.own(m)
+		if err != nil {
+			return err
+		}
+		edit(c)
 	}
-	edit(c)
 	return nil
 }
 
@@ -333,6 +433,9 @@ func (f *FS) Remove(dir, p string) error {
 	if n.IsDir() && len(f.tree.List(n.Path)) > 0 {
 		return pathError("remove", p, errors.New("directory not empty"))
 	}
+	if err := f.release(n.Path); err != nil {
+		return err
+	}
 	return f.tree.Delete(n.Path)
 }
 
@@ -343,6 +446,9 @@ func (f *FS) RemoveAll(dir, p string) error {
 		return nil
 	}
 	if err != nil {
+		return err
+	}
+	if err := f.release(n.Path); err != nil {
 		return err
 	}
 	return f.tree.Delete(n.Path)
@@ -398,6 +504,9 @@ func (f *FS) Rename(dir, from, to string) error {
 		return err
 	}
 	if old != nil {
+		if err := f.release(at); err != nil {
+			return err
+		}
 		if err := f.tree.Delete(at); err != nil {
 			return err
 		}
@@ -405,7 +514,35 @@ func (f *FS) Rename(dir, from, to string) error {
 	if err := f.move(n.Path, at); err != nil {
 		return err
 	}
+	if err := f.relink(n.Path, at); err != nil {
+		return err
+	}
 	return f.tree.Delete(n.Path)
+}
+
+// relink lets hard links of what was at and below a path lead to where that was moved.
+func (f *FS) relink(from, to string) error {
+	if f.carriers == nil {
+		f.carriers = f.tree.Carriers()
+	}
+	moved := map[string]bool{}
+	for c := range f.carriers {
+		if c != from && !strings.HasPrefix(c, from+"/") {
+			continue
+		}
+		moved[to+c[len(from):]] = true
+		for _, m := range f.tree.Linked(&rootfs.Node{Path: c}) {
+			if m.HardTo == c {
+				next := *m
+				next.HardTo = to + c[len(from):]
+				if err := f.tree.Put(&next); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	maps.Copy(f.carriers, moved)
+	return nil
 }
 
 // move copies a node and all below it to a new path, content by reference.
@@ -413,9 +550,8 @@ func (f *FS) move(from, to string) error {
 	n := f.tree.Node(from)
 	c := *n
 	c.Path, c.Owners = to, nil
-	if n.IsRegular() {
+	if n.IsRegular() && n.HardTo == "" {
 		source := *n
-		c.HardTo = ""
 		c.Open = func() (io.ReadCloser, error) { return f.OpenNode(&source) }
 	}
 	if err := f.tree.Put(&c); err != nil {

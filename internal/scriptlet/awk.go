@@ -1,0 +1,3 @@
+package scriptlet
+
+func awkCommands() map[string]Command { return map[string]Command{} }
