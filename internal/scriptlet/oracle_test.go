@@ -137,6 +137,9 @@ func callNative(t testing.TB, f *FS, stdin string, args ...string) answer {
 	status, err := command(context.Background(), &Call{
 		Args: args, Env: func(string) string { return "" }, Dir: "/", Umask: 0o022, Stdin: strings.NewReader(stdin),
 		Stdout: &stdout, Stderr: &stderr, FS: f, Host: &Host{Arch: "x86_64"},
+		Run: func(_ context.Context, args []string, _ io.Reader, _, errs io.Writer) (int, error) {
+			return 127, nil
+		},
 	})
 	if err != nil {
 		t.Fatalf("%q: %v\n%s", args, err, stderr.String())
