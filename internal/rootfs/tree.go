@@ -30,6 +30,7 @@ type Tree struct {
 	covered  map[string]*Node // what packages brought where Put laid something else over it
 	packages []Package
 	states   [][]rpm.FileState
+	claims   map[string][]Owner         // owners by path, of paths that are not there too
 	children map[string]map[string]bool // names by directory; nil until somebody asks
 	resolved [][]string                 // path of each package's files with the symbolic links of their directories followed
 }
@@ -74,8 +75,27 @@ func (e *ConflictError) Error() string {
 // preferred colour is taken. A directory's symbolic links are followed: /bin/sh lands in /usr/bin where /bin is a
 // link to it. It returns a *ConflictError naming all conflicts.
 func Build(packages []Package, o Options) (*Tree, error) {
-	t := &Tree{nodes: map[string]*Node{}, covered: map[string]*Node{}, packages: packages}
-	t.nodes["/"] = &Node{Path: "/", Mode: rpm.ModeDir | 0o755, Package: -1}
+	b, err := NewBuilder(packages, o)
+	if err != nil {
+		return nil, err
+	}
+	for i := range packages {
+		if err := b.Lay(i); err != nil {
+			return nil, err
+		}
+	}
+	return b.Tree(), nil
+}
+
+// Builder does what Build does package by package, so that somebody can change the tree in between.
+type Builder struct {
+	plan *Tree // what the tree would be if nobody changed it
+	tree *Tree
+}
+
+// NewBuilder decides where the files of all packages go, and which of them win. Nothing is in the tree yet.
+func NewBuilder(packages []Package, o Options) (*Builder, error) {
+	plan := newTree(packages)
 	links, err := directoryLinks(packages, o)
 	if err != nil {
 		return nil, err
@@ -84,7 +104,7 @@ func Build(packages []Package, o Options) (*Tree, error) {
 	for p := range packages {
 		states := make([]rpm.FileState, len(packages[p].Files))
 		paths := make([]string, len(packages[p].Files))
-		t.states, t.resolved = append(t.states, states), append(t.resolved, paths)
+		plan.states, plan.resolved = append(plan.states, states), append(plan.resolved, paths)
 		for f := range packages[p].Files {
 			file := &packages[p].Files[f]
 			at, err := resolve(links, file.Path)
@@ -96,7 +116,7 @@ func Build(packages []Package, o Options) (*Tree, error) {
 				states[f] = rpm.StateNotInstalled
 				continue
 			}
-			c, err := t.place(p, f, at, o.PreferColor)
+			c, err := plan.place(p, f, at, o.PreferColor)
 			if err != nil {
 				return nil, fmt.Errorf("package %s: %w", packages[p].NEVRA, err)
 			}
@@ -108,12 +128,79 @@ func Build(packages []Package, o Options) (*Tree, error) {
 	if len(conflicts) > 0 {
 		return nil, &ConflictError{Conflicts: conflicts}
 	}
-	for _, n := range t.nodes {
+	for _, n := range plan.nodes {
 		if n.Package < 0 && len(n.Owners) > 0 && n.Path != "/" {
-			delete(t.nodes, n.Path) // nothing but ghosts
+			delete(plan.nodes, n.Path) // nothing but ghosts
 		}
 	}
-	return t, t.addParents()
+	tree := newTree(packages)
+	tree.states = plan.states
+	for _, paths := range plan.resolved {
+		tree.resolved = append(tree.resolved, slices.Clone(paths))
+	}
+	return &Builder{plan: plan, tree: tree}, plan.addParents()
+}
+
+func newTree(packages []Package) *Tree {
+	return &Tree{
+		nodes:   map[string]*Node{"/": {Path: "/", Mode: rpm.ModeDir | 0o755, Package: -1}},
+		covered: map[string]*Node{}, claims: map[string][]Owner{}, packages: packages,
+	}
+}
+
+// Plan is the tree of all packages as it would be if nobody changed anything in between. Files that are removed from it
+// before their package is laid are left out, and their state says so. It must not be changed in other ways.
+func (b *Builder) Plan() *Tree { return b.plan }
+
+// Tree is the tree of the packages laid so far. It stays the same one.
+func (b *Builder) Tree() *Tree { return b.tree }
+
+// Lay lays the files of package i. What others made at their paths goes, but for a symbolic link to a directory where
+// the package has a directory (fsmVerify in lib/fsm.cc).
+func (b *Builder) Lay(i int) error {
+	for f := range b.tree.packages[i].Files {
+		if err := b.layFile(Owner{i, f}); err != nil {
+			return fmt.Errorf("package %s: %w", b.tree.packages[i].NEVRA, err)
+		}
+	}
+	return nil
+}
+
+func (b *Builder) layFile(o Owner) error {
+	t := b.tree
+	planned := b.plan.nodes[b.plan.Path(o)]
+	at := t.parentOf(t.Path(o))
+	t.resolved[o.Package][o.File] = at
+	if t.states[o.Package][o.File] != rpm.StateNotInstalled || planned != nil && slices.Contains(planned.Owners, o) {
+		t.claims[at] = append(t.claims[at], o)
+	}
+	old := t.nodes[at]
+	if old != nil {
+		old.Owners = t.claims[at]
+	}
+	if t.states[o.Package][o.File] == rpm.StateWrongColor {
+		return t.Mkdirs(path.Dir(at), t.packages[o.Package].MTime)
+	}
+	if planned == nil || planned.Package != o.Package || planned.File != o.File {
+		return nil
+	}
+	n := *planned
+	n.Path, n.Owners = at, t.claims[at]
+	switch {
+	case old == nil:
+		if err := t.Mkdirs(path.Dir(at), t.packages[o.Package].MTime); err != nil {
+			return err
+		}
+	case n.IsDir() && old.IsSymlink():
+		if to := t.Resolve(at); to != nil && to.IsDir() {
+			return nil
+		}
+	case old.IsDir() && !n.IsDir() && len(t.List(at)) > 0:
+		return fmt.Errorf("%s is a directory with something in it", at)
+	}
+	delete(t.covered, at)
+	t.set(&n)
+	return nil
 }
 
 // directoryLinks collects the symbolic links that packages bring, by path, so that the order of packages does not
@@ -371,7 +458,8 @@ func (t *Tree) Nodes() []*Node {
 	return all
 }
 
-// Put adds or replaces a node that no package's payload carries, and the directories on the way. The symbolic links of
+// Put adds or replaces a node that no package's payload carries, and the directories on the way; packages that own the
+// path, ghosts included, own it then. The symbolic links of
 // its directory are followed. A directory is not replaced by something else while anything is in it.
 func (t *Tree) Put(n *Node) error {
 	if err := checkPath(n.Path); err != nil {
@@ -385,12 +473,11 @@ func (t *Tree) Put(n *Node) error {
 		if old.IsDir() && !n.IsDir() && len(t.List(n.Path)) > 0 {
 			return fmt.Errorf("%s is a directory with something in it", n.Path)
 		}
-		n.Owners = old.Owners
 		if old.Package >= 0 && t.covered[n.Path] == nil {
 			t.covered[n.Path] = old
 		}
 	}
-	n.Package = -1
+	n.Package, n.Owners = -1, t.claims[n.Path]
 	t.set(n)
 	return nil
 }
