@@ -78,28 +78,35 @@ func TestDebianAlternatives(t *testing.T) {
 	}
 }
 
-// tamper does a line that begins with "!" on both sides.
+// tamper does a line that begins with "!" to f, and to dir when that is not "".
 func tamper(t testing.TB, f *FS, dir, line string) bool {
 	t.Helper()
 	if !strings.HasPrefix(line, "!") {
 		return false
 	}
 	w := strings.Split(line[1:], " ")
-	var errs []error
+	var ours, real []func() error
+	do := func(a, b func() error) { ours, real = append(ours, a), append(real, b) }
+	write := func(p string, content []byte) {
+		do(func() error { return f.WriteFile("/", p, content, 0o644) }, func() error { return os.WriteFile(dir+p, content, 0o644) })
+	}
 	switch w[0] {
 	case "rm":
-		errs = []error{os.Remove(dir + w[1]), f.Remove("/", w[1])}
+		do(func() error { return f.Remove("/", w[1]) }, func() error { return os.Remove(dir + w[1]) })
 	case "ln":
-		errs = []error{os.Symlink(w[1], dir+w[2]), f.Symlink("/", w[1], w[2])}
+		do(func() error { return f.Symlink("/", w[1], w[2]) }, func() error { return os.Symlink(w[1], dir+w[2]) })
 	case "file":
-		errs = []error{os.WriteFile(dir+w[1], nil, 0o644), f.WriteFile("/", w[1], nil, 0o644)}
+		write(w[1], nil)
 	case "text":
-		text := []byte(strings.ReplaceAll(w[2], "|", "\n"))
-		errs = []error{os.MkdirAll(dir+filepath.Dir(w[1]), 0o755), os.WriteFile(dir+w[1], text, 0o644),
-			f.MkdirAll("/", filepath.Dir(w[1]), 0o755), f.WriteFile("/", w[1], text, 0o644)}
+		d := filepath.Dir(w[1])
+		do(func() error { return f.MkdirAll("/", d, 0o755) }, func() error { return os.MkdirAll(dir+d, 0o755) })
+		write(w[1], []byte(strings.ReplaceAll(w[2], "|", "\n")))
 	}
-	for _, err := range errs {
-		if err != nil {
+	if dir != "" {
+		ours = append(ours, real...)
+	}
+	for _, step := range ours {
+		if err := step(); err != nil {
 			t.Fatal(line, err)
 		}
 	}
@@ -178,7 +185,7 @@ func TestChkconfigAlternatives(t *testing.T) {
 			alternativesIn(t, dir)
 			f := fsOf(hostTree(t, dir))
 			for _, line := range strings.Split(c.calls, "\n") {
-				if !tamper(t, f, dir, line) {
+				if !tamper(t, f, "", line) {
 					callNative(t, f, "", append([]string{"/usr/sbin/alternatives"}, strings.Fields(line)...)...)
 				}
 			}
