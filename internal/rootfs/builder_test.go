@@ -11,7 +11,9 @@ import (
 
 // TestBuilder lays packages one by one and changes the tree in between, as scriptlets do.
 func TestBuilder(t *testing.T) {
-	dir := func(p string) rpm.File { return rpm.File{Path: p, Mode: rpm.ModeDir | 0o755, User: "root", Group: "root"} }
+	dir := func(p string) rpm.File {
+		return rpm.File{Path: p, Mode: rpm.ModeDir | 0o755, User: "root", Group: "root"}
+	}
 	regular := func(p, digest string, flags rpm.FileFlags) rpm.File {
 		return rpm.File{Path: p, Mode: rpm.ModeRegular | 0o644, Digest: digest, Size: 1, User: "root", Group: "root", Flags: flags}
 	}

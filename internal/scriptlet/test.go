@@ -208,14 +208,14 @@ func (t *tester) binary(a, op, b string) bool {
 	if err != nil {
 		return t.fail(b + ": integer expression expected")
 	}
-	return compareNumbers(x, op, y)
+	return testCompare(x, op, y)
 }
 
 func testNumber(text string) (int64, error) {
 	return strconv.ParseInt(strings.Trim(strings.TrimPrefix(strings.TrimSpace(text), "+"), " \t"), 10, 64)
 }
 
-func compareNumbers(x int64, op string, y int64) bool {
+func testCompare(x int64, op string, y int64) bool {
 	switch op {
 	case "-eq":
 		return x == y
@@ -417,7 +417,7 @@ func (s *shell) binaryTest(ctx context.Context, x *syntax.BinaryTest) (bool, err
 			return false, err
 		}
 		n, err := s.number(ctx, b)
-		return compareNumbers(m, op, n), err
+		return testCompare(m, op, n), err
 	}
 }
 
