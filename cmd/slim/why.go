@@ -203,11 +203,11 @@ func printWithout(out *lines, a *builder.Why, recipe bool) {
 		if b.Scriptlet {
 			text += ", for scriptlets only"
 		}
-		text += ")"
+		name := b.NEVRA.String()
 		if b.Root {
-			text += "; " + rootText(recipe)
+			name += ", " + rootText(recipe) + ","
 		}
-		out.printf("    %s needs %s\n", printable(b.NEVRA.String()), printable(text))
+		out.printf("    %s needs %s)\n", printable(name), printable(text))
 	}
 	out.printf("  %s would be needed by nothing else\n", count(len(loss.Unused), "package"))
 	for _, n := range loss.Unused {

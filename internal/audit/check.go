@@ -469,8 +469,7 @@ func (c *check) unowned() error {
 		switch {
 		case rule != "":
 			c.report.Generated = append(c.report.Generated, Generated{Path: n.Path, Rule: rule})
-		case !explained:
-			c.foreign(n)
+		case !explained && !c.foreign(n):
 			continue
 		}
 		needed[path.Dir(n.Path)] = true
@@ -479,7 +478,8 @@ func (c *check) unowned() error {
 	return nil
 }
 
-func (c *check) foreign(n *rootfs.Node) {
+// foreign reports what has no explanation, and whether a package at least names it.
+func (c *check) foreign(n *rootfs.Node) (named bool) {
 	have := c.claims[n.Path]
 	switch {
 	case have.left == "" || n.IsDir():
@@ -498,7 +498,9 @@ func (c *check) foreign(n *rootfs.Node) {
 			rpm.StateWrongColor:   "the rpmdb says it has the wrong colour, but no package brings the other",
 		}[have.state]
 		c.report.Findings = append(c.report.Findings, Finding{Kind: Present, Path: n.Path, Package: have.left, Got: state})
+		return true
 	}
+	return false
 }
 
 // explain is the name of the rule for a path that no package brings, "" without one.

@@ -336,7 +336,8 @@ type Break struct {
 	Root       bool // it was asked for itself
 }
 
-// Without says what taking target away would do to packages that were asked for as roots, and to what they need.
+// Without says what taking target away would do to the roots and to what they need. Packages that no root leads to do not
+// count.
 func (g *Graph) Without(target rpm.NEVRA, roots []rpm.NEVRA) Loss {
 	id := g.number(target)
 	if id == 0 {
@@ -344,9 +345,10 @@ func (g *Graph) Without(target rpm.NEVRA, roots []rpm.NEVRA) Loss {
 	}
 	loss := Loss{Size: g.pool.pkgs[id].InstalledSize}
 	asked := g.numbers(roots)
+	before := g.reach(asked, nil)
 	gone := map[int32]bool{id: true}
 	for {
-		round := g.broken(gone)
+		round := g.broken(before, gone)
 		if len(round) == 0 {
 			break
 		}
@@ -358,7 +360,7 @@ func (g *Graph) Without(target rpm.NEVRA, roots []rpm.NEVRA) Loss {
 			loss.Size += g.pool.pkgs[n].InstalledSize
 		}
 	}
-	used, before := g.reach(asked, gone), g.reach(asked, nil)
+	used := g.reach(asked, gone)
 	var unused []int32
 	for other := range g.all() {
 		if before[other] && !used[other] && !gone[other] {
@@ -370,11 +372,11 @@ func (g *Graph) Without(target rpm.NEVRA, roots []rpm.NEVRA) Loss {
 	return loss
 }
 
-// broken are the packages that are left and have a requirement that was met until others went, by NEVRA.
-func (g *Graph) broken(gone map[int32]bool) []Break {
+// broken are the packages of all that are left and have a requirement that was met until others went, by NEVRA.
+func (g *Graph) broken(all, gone map[int32]bool) []Break {
 	var out []Break
 	for id := range g.all() {
-		if gone[id] {
+		if gone[id] || !all[id] {
 			continue
 		}
 		var worst *rpm.Requirement
