@@ -401,8 +401,8 @@ func (s *shell) unset(ctx context.Context, name string) error {
 	return nil
 }
 
-// attributes are what declare and its like set.
-type attributes struct {
+// declaration are what declare and its like set.
+type declaration struct {
 	export, readonly, local, array, dict, print, functions bool
 	unexport                                               bool
 }
@@ -410,7 +410,7 @@ type attributes struct {
 // declare does declare, local, export, readonly and typeset.
 func (s *shell) declare(ctx context.Context, c *syntax.DeclClause) error {
 	s.substed = false
-	d, err := s.declaration(c.Variant.Value)
+	d, err := s.declarationOf(c.Variant.Value)
 	if err != nil {
 		return err
 	}
@@ -442,8 +442,8 @@ func (s *shell) declare(ctx context.Context, c *syntax.DeclClause) error {
 	return nil
 }
 
-func (s *shell) declaration(variant string) (*attributes, error) {
-	d := &attributes{}
+func (s *shell) declarationOf(variant string) (*declaration, error) {
+	d := &declaration{}
 	switch variant {
 	case "export":
 		d.export = true
@@ -463,7 +463,7 @@ func (s *shell) declaration(variant string) (*attributes, error) {
 }
 
 // declareWord is an argument that came out of an expansion: flags, a name, or a name and a value.
-func (s *shell) declareWord(ctx context.Context, d *attributes, word string, named bool) (flags bool, err error) {
+func (s *shell) declareWord(ctx context.Context, d *declaration, word string, named bool) (flags bool, err error) {
 	if !named && len(word) > 1 && (word[0] == '-' || word[0] == '+') {
 		if word == "--" {
 			return true, nil
@@ -501,7 +501,7 @@ func (s *shell) declareWord(ctx context.Context, d *attributes, word string, nam
 	return false, s.declareOne(ctx, d, a)
 }
 
-func (s *shell) declareOne(ctx context.Context, d *attributes, a *syntax.Assign) error {
+func (s *shell) declareOne(ctx context.Context, d *declaration, a *syntax.Assign) error {
 	name := a.Name.Value
 	if d.functions {
 		if s.funcs[name] == nil {
@@ -589,7 +589,7 @@ func escapeDouble(text string) string {
 }
 
 // printVariables prints what export -p and its like do.
-func (s *shell) printVariables(d *attributes) error {
+func (s *shell) printVariables(d *declaration) error {
 	verb := ""
 	switch {
 	case d.export:
