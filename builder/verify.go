@@ -127,6 +127,33 @@ func Verify(ctx context.Context, reference string, o VerifyOptions) (*Verificati
 	return out, nil
 }
 
+// VerifyDatabase checks the headers of the rpmdb in a file, without a root to compare with.
+func VerifyDatabase(ctx context.Context, file string, o VerifyOptions) (*Verification, error) {
+	keys, err := o.keyring(ctx, Platform{})
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	d := &database{path: file}
+	if err := d.open(f, info.Size()); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", file, err)
+	}
+	one := &VerifiedImage{Database: file, Format: d.format}
+	var packages []audit.Package
+	packages, one.KeysLeft = d.read(keys)
+	one.Report = *audit.CheckHeaders(packages)
+	one.list(packages)
+	return &Verification{Reference: file, Images: []*VerifiedImage{one}}, nil
+}
+
 // keyring reads all keys.
 func (o *VerifyOptions) keyring(ctx context.Context, p Platform) (*rpm.Keyring, error) {
 	keys := &rpm.Keyring{}

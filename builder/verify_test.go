@@ -468,6 +468,35 @@ func TestVerifyStatement(t *testing.T) {
 	}
 }
 
+// TestVerifyFormats puts the same packages into each kind of database.
+func TestVerifyFormats(t *testing.T) {
+	a := auditedImage(t)
+	var packages []rpmdb.Package
+	a.database(t, func(p *rpmdb.Package) { packages = append(packages, *p) })
+	var ndb, index, bdb bytes.Buffer
+	if err := errors.Join(rpmdb.WriteNDB(&ndb, &index, packages, 1), rpmdb.WriteBDB(&bdb, packages, 1)); err != nil {
+		t.Fatal(err)
+	}
+	gone := layerEntry{name: "var/lib/rpm/.wh.rpmdb.sqlite"}
+	for format, entries := range map[string][]layerEntry{
+		"ndb": {gone, {name: "usr/lib/sysimage/rpm/Packages.db", mode: 0o644, content: ndb.String()}, {name: "usr/lib/sysimage/rpm/Index.db", mode: 0o644, content: index.String()}},
+		"bdb": {gone, {name: "var/lib/rpm/Packages", mode: 0o644, content: bdb.String()}},
+	} {
+		i := verifyIt(t, a.changed(t, entries...), VerifyOptions{Keys: []string{a.key}, Recipe: a.recipe})
+		if i.Format != format || i.Report.Signed != 2 || i.Report.Matching != i.Report.Files || i.Report.Files < 12 || i.Report.Failed(true) {
+			t.Errorf("%s: %+v", format, i)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "Packages")
+	if err := os.WriteFile(file, bdb.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	v, err := VerifyDatabase(t.Context(), file, VerifyOptions{Keys: []string{a.key}})
+	if err != nil || v.Failed(true) || v.Images[0].Report.Signed != 2 {
+		t.Errorf("%v %+v", err, v)
+	}
+}
+
 func TestVerifyCancelled(t *testing.T) {
 	a := auditedImage(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -238,11 +238,15 @@ func (v *view) readDatabase(d *database, n *rootfs.Node) error {
 		return err
 	}
 	defer r.Close()
-	format, err := rpmdb.Detect(r, n.Size)
+	return d.open(r, n.Size)
+}
+
+func (d *database) open(r io.ReaderAt, size int64) error {
+	format, err := rpmdb.Detect(r, size)
 	if err != nil {
 		return err
 	}
 	d.format = format.String()
-	d.packages, err = rpmdb.Read(r, n.Size)
+	d.packages, err = rpmdb.Read(r, size)
 	return err
 }

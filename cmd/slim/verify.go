@@ -81,6 +81,7 @@ type verify struct {
 	recipe    string
 	flags     recipeFlags
 	opts      builder.VerifyOptions
+	database  string // a file
 	strict    bool
 	json      bool
 	statement bool
@@ -100,7 +101,8 @@ brings has to be of a known kind that is generated, or it is foreign.
 IMAGE is as for inspect, or dir:DIR for a plain root. Changed configuration files
 are listed and do not fail, as for rpm -V; --strict lets every remark fail.
 --recipe takes keys and added files from the recipe. --against compares the
-packages with those of another image, byte by byte of their headers.
+packages with those of another image, byte by byte of their headers. --database
+FILE checks the headers of an rpmdb alone.
 
 Exit codes: 5 when the image does not verify, 3 when it does and packages are
 not those of --against. --statement prints an in-toto statement of type
@@ -109,15 +111,24 @@ not those of --against. --statement prints an in-toto statement of type
   slim verify dir:/mnt/root --recipe httpd.yaml
   slim verify httpd.tar --key RPM-GPG-KEY --against registry.example/ubi9/ubi`,
 		GroupID: groupLook,
-		Args:    cobra.ExactArgs(1),
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 1) == (v.database != "") || v.database != "" && (v.statement || v.opts.Against != "") {
+				return usageError("slim verify --help shows what it takes", "slim verify takes an image, or --database with keys alone")
+			}
 			if v.json && v.statement {
 				return usageError("", "--json and --statement are two documents: choose one")
 			}
 			if err := v.prepare(); err != nil {
 				return err
 			}
-			found, err := builder.Verify(cmd.Context(), args[0], v.opts)
+			var found *builder.Verification
+			var err error
+			if v.database != "" {
+				found, err = builder.VerifyDatabase(cmd.Context(), v.database, v.opts)
+			} else {
+				found, err = builder.Verify(cmd.Context(), args[0], v.opts)
+			}
 			var key *builder.KeyError
 			if errors.As(err, &key) {
 				return &exitError{code: exitUsage, err: err, hint: "--key FILE names the distribution's public key, as in /etc/pki/rpm-gpg"}
@@ -131,6 +142,7 @@ not those of --against. --statement prints an in-toto statement of type
 	cmd.Flags().StringArrayVar(&v.opts.Keys, "key", nil, "a file of public `KEY`s that packages may be signed by, may be repeated")
 	cmd.Flags().StringVar(&v.recipe, "recipe", "", "take keys, added files and homes from `RECIPE`")
 	cmd.Flags().StringVar(&v.opts.Against, "against", "", "compare the packages with those of `IMAGE`")
+	cmd.Flags().StringVar(&v.database, "database", "", "check the headers of the rpmdb in `FILE`, without an image")
 	cmd.Flags().BoolVar(&v.strict, "strict", false, "fail on changed configuration files and other remarks too")
 	cmd.Flags().BoolVar(&v.statement, "statement", false, "print an in-toto statement")
 	cmd.Flags().BoolVar(&v.opts.Offline, "offline", false, "fetch no key of the recipe over the network")
@@ -209,7 +221,7 @@ func (v *verify) print(found *builder.Verification) error {
 		if len(found.Images) > 1 {
 			name += " for " + i.Platform.String()
 		}
-		out.printf("%s: %s\n", name, verifySummary(i))
+		out.printf("%s: %s\n", name, v.summary(i))
 		if i.Against != nil {
 			out.printf("%s: %s\n", name, v.againstSummary(i))
 		}
@@ -251,8 +263,8 @@ func comparedText[V ~string, R fmt.Stringer](verdict V, reference []R) string {
 	return " is not in the reference"
 }
 
-// verifySummary is one line.
-func verifySummary(i *builder.VerifiedImage) string {
+// summary is one line.
+func (v *verify) summary(i *builder.VerifiedImage) string {
 	r := &i.Report
 	var signers []string
 	for _, k := range i.Keys {
@@ -265,6 +277,9 @@ func verifySummary(i *builder.VerifiedImage) string {
 	text := fmt.Sprintf("%d of %d packages signed", r.Signed, r.Packages)
 	if len(signers) > 0 {
 		text += " by " + strings.Join(signers, ", ")
+	}
+	if v.database != "" {
+		return text + "; no file was compared"
 	}
 	text += fmt.Sprintf("; %d of %d files match", r.Matching, r.Files)
 	if r.NotInstalled > 0 {

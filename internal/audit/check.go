@@ -80,6 +80,16 @@ func Check(root Root) (*Report, error) {
 	return c.report, nil
 }
 
+// CheckHeaders reports on the headers of packages alone, without a root to compare with.
+func CheckHeaders(packages []Package) *Report {
+	c := &check{report: &Report{Generated: []Generated{}, Findings: []Finding{}}}
+	for i := range packages {
+		c.header(&packages[i])
+	}
+	SortFindings(c.report.Findings)
+	return c.report
+}
+
 type check struct {
 	Root
 	report *Report
@@ -106,7 +116,8 @@ func (c *check) find(kind Kind, p *Package, at, want, got string) {
 	c.report.Findings = append(c.report.Findings, f)
 }
 
-func (c *check) pkg(p *Package) error {
+// header counts a package and says why its header proves nothing.
+func (c *check) header(p *Package) {
 	c.report.Packages++
 	if p.Err != nil {
 		c.find(Signature, p, "", "", reason(p))
@@ -116,6 +127,10 @@ func (c *check) pkg(p *Package) error {
 	if p.algorithm.weak && slices.ContainsFunc(p.Files, func(f rpm.File) bool { return f.Digest != "" }) {
 		c.find(Weak, p, "", "", "the digests of its files are "+p.algorithm.name)
 	}
+}
+
+func (c *check) pkg(p *Package) error {
+	c.header(p)
 	links := map[[2]uint32][]*rootfs.Node{}
 	for f := range p.Files {
 		n, err := c.file(p, f)
@@ -433,7 +448,7 @@ func (c *check) userName(id uint32) string {
 	if c.Accounts != nil {
 		for _, u := range c.Accounts.Users {
 			if u.UID == id {
-				return u.Name
+				return fmt.Sprintf("%s(%d)", u.Name, id)
 			}
 		}
 	}
@@ -444,7 +459,7 @@ func (c *check) groupName(id uint32) string {
 	if c.Accounts != nil {
 		for _, g := range c.Accounts.Groups {
 			if g.GID == id {
-				return g.Name
+				return fmt.Sprintf("%s(%d)", g.Name, id)
 			}
 		}
 	}
@@ -540,13 +555,28 @@ func (c *check) fits(r *Rule, n *rootfs.Node, needed bool) bool {
 // leadsHome reports whether a link leads, by whatever other links, to a path that a package has. That file need not be
 // installed.
 func (c *check) leadsHome(n *rootfs.Node) bool {
-	at, _, err := c.Tree.Walk("/", n.Path, true)
-	if err != nil {
-		return false
+	for range maxLinks {
+		target := n.Link
+		if !strings.HasPrefix(target, "/") {
+			target = path.Dir(n.Path) + "/" + target
+		}
+		at, next, err := c.Tree.Walk("/", target, false)
+		if err != nil {
+			at, next = path.Clean(target), nil // its directory may have been left out too
+		}
+		if have := c.claims[at]; have.brought || have.left != "" {
+			return true
+		}
+		if next == nil || !next.IsSymlink() {
+			return false
+		}
+		n = next
 	}
-	have, ok := c.claims[at]
-	return ok && (have.brought || have.left != "")
+	return false
 }
+
+// maxLinks is Linux's limit of symbolic links on the way to a file.
+const maxLinks = 40
 
 // matchExtra compares a path with what the recipe adds there.
 func (c *check) matchExtra(x *Extra, n *rootfs.Node) error {
