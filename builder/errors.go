@@ -19,6 +19,8 @@ const (
 	FailedResolution               // no set of packages meets the recipe, or its packages conflict
 	FailedVerification             // a signature, digest, size or name is not what it has to be
 	FailedNetwork                  // a repository or registry cannot be reached, or wants other credentials
+	FailedGate                     // a recipe and its lock do not fit each other
+	FailedUsage                    // it was not to be asked for like that
 )
 
 // KindOf sorts an error of this package. Of joined errors the gravest counts: verification, resolution, network.
@@ -31,6 +33,8 @@ func KindOf(err error) FailureKind {
 		metadata   *repomd.MismatchError
 		transfer   *fetch.Error
 		registry   *store.RegistryError
+		stale      *StaleError
+		usage      *LockUsageError
 	)
 	mismatch := errors.As(err, &transfer) && (transfer.Kind == fetch.Mismatch || transfer.Kind == fetch.TooLarge)
 	switch {
@@ -38,6 +42,10 @@ func KindOf(err error) FailureKind {
 		return FailedVerification
 	case errors.As(err, &unsolvable), errors.As(err, &conflicts):
 		return FailedResolution
+	case errors.As(err, &stale):
+		return FailedGate
+	case errors.As(err, &usage):
+		return FailedUsage
 	case errors.As(err, &registry):
 		return FailedNetwork
 	case transfer != nil:
@@ -54,6 +62,14 @@ func HintOf(err error) string {
 	var conflicts *rootfs.ConflictError
 	if errors.As(err, &conflicts) {
 		return "exclude one of the packages, or leave out what requires it"
+	}
+	var stale *StaleError
+	if errors.As(err, &stale) {
+		return "slim lock locks what has changed and keeps the rest, slim update takes newer builds"
+	}
+	var usage *LockUsageError
+	if errors.As(err, &usage) {
+		return usage.Hint
 	}
 	return ""
 }

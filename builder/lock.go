@@ -24,13 +24,19 @@ type LockedSource struct {
 	URLs      []string // base URLs, mirrors in the order they are asked
 	Revision  string   // as repomd.xml gives it
 	Digest    string   // sha256:hex of repomd.xml
+
+	list *ComponentURL // of a source from a lock file, where URLs are to be found; nil: they are there
 }
 
 // LockedPackage is one build of one package.
 type LockedPackage struct {
 	*rpm.Metadata
 	Source int          // index into Sources
-	Reason solve.Reason // why it is there
+	Reason solve.Reason // why it is there; of a package from a lock file, zero unless it was asked for
+
+	// What a lock file says of the file, and the package has to have: "" is not known.
+	HeaderSHA256 string // hex
+	Key          string // id of the key that signed it
 }
 
 // Size is what the platform's packages take: as files to download and installed, in bytes.

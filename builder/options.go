@@ -2,6 +2,7 @@ package builder
 
 import (
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -20,6 +21,10 @@ type Options struct {
 	Version  string   // slim's own, for the image's history
 	Builtin  fs.FS    // recipes and keys that builtin: names; nil for none
 	Report   Reporter // progress and remarks; may be nil
+
+	Keys      []LockedKey       // keys whose content is known from a lock file: they may come from the cache
+	KeyDir    string            // a vendored directory of keys, where those are looked for too; "" is none
+	Transport http.RoundTripper // that requests of repositories go through; nil is the network
 }
 
 func (o Options) jobs() int {
@@ -51,7 +56,15 @@ func (o Options) client(report func(fetch.Event)) (*fetch.Client, func(), error)
 	}
 	return fetch.New(fetch.Options{
 		Cache: cache, Jobs: max(4, o.jobs()), Offline: o.Offline, Progress: report, UserAgent: "slim/" + o.version(),
+		HTTP: o.http(),
 	}), done, nil
+}
+
+func (o Options) http() *http.Client {
+	if o.Transport == nil {
+		return nil
+	}
+	return &http.Client{Transport: o.Transport}
 }
 
 func (o Options) version() string {

@@ -40,6 +40,18 @@ type Setting struct {
 // parents. An error about what they say is a *RecipeError with every fault that was found; the others are about reading
 // the file itself.
 func ReadRecipe(path string, opts RecipeOptions) (*Recipe, error) {
+	r, err := readRecipe(path, opts)
+	if err != nil || len(opts.Set) == 0 {
+		return r, err
+	}
+	opts.Set = nil
+	if own, err := readRecipe(path, opts); err == nil { // without the settings it may lack something
+		r.Own = &own.Repository
+	}
+	return r, nil
+}
+
+func readRecipe(path string, opts RecipeOptions) (*Recipe, error) {
 	l := loader{opts: opts, shape: recipeShape()}
 	chain, err := l.chain(path)
 	if err != nil {

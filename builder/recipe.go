@@ -11,7 +11,8 @@ type Recipe struct {
 	Parents []*Recipe
 
 	Repository   Repository
-	Platforms    []Platform // never empty, in the recipe's order, without repetition
+	Own          *Repository // what the recipe itself says, where RecipeOptions.Set has changed it; nil: that is Repository
+	Platforms    []Platform  // never empty, in the recipe's order, without repetition
 	Packages     []PackageRequest
 	Exclude      []string
 	Prefer       []string

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -109,8 +111,7 @@ func openSource(ctx context.Context, client *fetch.Client, c ComponentURL, keys 
 	if src.index, err = repomd.ParseIndex(strings.NewReader(string(content))); err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(content)
-	src.Digest, src.Revision = "sha256:"+hex.EncodeToString(sum[:]), src.index.Revision
+	src.Digest, src.Revision = "sha256:"+hexSHA256(content), src.index.Revision
 	return src, nil
 }
 
@@ -284,5 +285,22 @@ func keyContent(ctx context.Context, client *fetch.Client, u string, o Options) 
 		defer f.Close()
 		return io.ReadAll(io.LimitReader(f, maxKeySize))
 	}
-	return client.Bytes(ctx, fetch.Request{URLs: []string{u}, Size: -1, MaxSize: maxKeySize})
+	request := fetch.Request{URLs: []string{u}, Size: -1, MaxSize: maxKeySize}
+	for _, k := range o.Keys {
+		if k.Address == u {
+			request.Digest = "sha256:" + k.SHA256
+			if o.KeyDir != "" {
+				request.URLs = append(request.URLs, (&url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(o.KeyDir, k.file()))}).String())
+			}
+		}
+	}
+	return client.Bytes(ctx, request)
+}
+
+// file is a key's name in a directory of keys.
+func (k LockedKey) file() string { return k.SHA256[:16] + ".asc" }
+
+func hexSHA256(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -24,6 +25,7 @@ func Resolve(ctx context.Context, r *Recipe, o Options) (*Lock, error) {
 	}
 	defer done()
 	lock := &Lock{}
+	var failed platformErrors
 	for i, p := range r.Platforms {
 		o.Report.Report(Event{Phase: PhaseMetadata, Items: i, TotalItems: len(r.Platforms)})
 		repo, err := openRepository(ctx, client, r.Repository, p, o)
@@ -32,34 +34,33 @@ func Resolve(ctx context.Context, r *Recipe, o Options) (*Lock, error) {
 		}
 		o.Report.Report(Event{Phase: PhasePlan, Items: i, TotalItems: len(r.Platforms)})
 		solution, err := repo.solve(ctx, r, p)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p, err)
+		if err := failed.add(p, err); err != nil {
+			return nil, err
 		}
-		lock.Platforms = append(lock.Platforms, repo.lock(p, solution))
+		if solution != nil {
+			lock.Platforms = append(lock.Platforms, repo.lock(p, solution))
+		}
+	}
+	asks := func(spec string, p Platform) bool {
+		return slices.ContainsFunc(r.Packages, func(w PackageRequest) bool { return w.Spec == spec && w.on(p) })
+	}
+	if err := failed.err(r.Platforms, asks); err != nil {
+		return nil, err
 	}
 	return lock, nil
 }
 
-// solve asks for the recipe's packages, and once more with full file lists when a path needs them.
+// solve asks for the recipe's packages.
 func (repo *repository) solve(ctx context.Context, r *Recipe, p Platform) (*solve.Solution, error) {
 	request := solve.Request{
-		Packages: repo.packages, Arch: p.Arch(), Exclude: r.Exclude, Prefer: r.Prefer,
-		Mode: map[Dependencies]solve.Mode{DependenciesRuntime: solve.Runtime, DependenciesNamed: solve.Named}[r.Dependencies],
+		Packages: repo.packages, Arch: p.Arch(), Exclude: r.Exclude, Prefer: r.Prefer, Mode: r.Dependencies.mode(),
 	}
 	for _, want := range r.Packages {
 		if want.on(p) {
 			request.Install = append(request.Install, solve.Item{Spec: want.Spec})
 		}
 	}
-	solution, err := solve.Solve(request)
-	var need *solve.NeedFiles
-	if !errors.As(err, &need) {
-		return solution, err
-	}
-	if err := repo.loadFiles(ctx); err != nil {
-		return nil, err
-	}
-	return solve.Solve(request)
+	return repo.ask(ctx, request)
 }
 
 // on reports whether the request is meant for p.
@@ -105,6 +106,9 @@ func (s *packageSet) Close() {
 // that fails is in the error.
 func fetchPackages(ctx context.Context, client *fetch.Client, l *LockedPlatform, keys *rpm.Keyring, allowUnsigned bool, o Options) (*packageSet, error) {
 	set := &packageSet{packages: make([]*rpm.Package, len(l.Packages)), files: make([]*fetch.File, len(l.Packages))}
+	if err := l.findMirrors(ctx, client, o); err != nil {
+		return nil, err
+	}
 	total, _ := l.Size()
 	var mu sync.Mutex
 	var bytes int64
@@ -140,8 +144,11 @@ func fetchPackages(ctx context.Context, client *fetch.Client, l *LockedPlatform,
 func (l *LockedPlatform) request(i int) fetch.Request {
 	pkg := &l.Packages[i]
 	r := fetch.Request{Digest: pkg.Checksum.String(), Size: pkg.Size}
+	if pkg.Base != "" {
+		r.URLs = append(r.URLs, repomd.Join("", pkg.Base, pkg.Location))
+	}
 	for _, base := range l.Sources[pkg.Source].URLs {
-		r.URLs = append(r.URLs, repomd.Join(base, pkg.Base, pkg.Location))
+		r.URLs = append(r.URLs, repomd.Join(base, "", pkg.Location))
 	}
 	return r
 }
@@ -161,6 +168,12 @@ func verifyPackage(file *fetch.File, want LockedPackage, keys *rpm.Keyring, allo
 	}
 	if got := pkg.NEVRA(); got != want.NEVRA {
 		return nil, &VerifyError{What: want.NEVRA.String(), Err: fmt.Errorf("the file is package %s", got)}
+	}
+	if want.HeaderSHA256 != "" && pkg.HeaderSHA256() != want.HeaderSHA256 {
+		return nil, &VerifyError{What: want.NEVRA.String(), Err: fmt.Errorf("its header has the sha256 %s, and the lock says %s", pkg.HeaderSHA256(), want.HeaderSHA256)}
+	}
+	if key := pkg.Key().ID; want.Key != "" && !allowUnsigned && key != want.Key {
+		return nil, &VerifyError{What: want.NEVRA.String(), Err: fmt.Errorf("it is signed by key %s, and the lock says %s", key, want.Key)}
 	}
 	return pkg, nil
 }

@@ -148,7 +148,7 @@ func packagesJSON(all []builder.LockedPackage) []packageJSON {
 			NEVRA: p.NEVRA.String(), Name: p.Name, Epoch: p.Epoch, Version: p.NEVRA.Version, Release: p.Release, Arch: p.Arch,
 			Size: p.Size, InstalledSize: p.InstalledSize, Reason: reasonJSON{Requested: p.Reason.Spec},
 		}
-		if p.Reason.Spec == "" {
+		if p.Reason.Spec == "" && p.Reason.By.Name != "" {
 			j.Reason.RequiredBy, j.Reason.Capability = p.Reason.By.String(), p.Reason.Capability
 		}
 		if p.Checksum.Algorithm == "sha256" {

@@ -19,6 +19,7 @@ import (
 type workFlags struct {
 	recipe  recipeFlags
 	offline bool
+	locked  bool
 	jobs    int
 	json    bool
 }
@@ -30,11 +31,19 @@ func (f *workFlags) add(cmd *cobra.Command) {
 	addJSONFlag(cmd, &f.json)
 }
 
+// addLocked is for commands that use a lock.
+func (f *workFlags) addLocked(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.locked, "locked", false, "demand a slim.lock that fits; fetch no metadata")
+}
+
 // options are what the flags and the environment say about working.
 func (f *workFlags) options(env *environment, p *progress) (builder.Options, error) {
 	o := builder.Options{
 		CacheDir: env.cacheDir(), Jobs: f.jobs, Offline: f.offline, Version: readBuildVersion().Version,
 		Builtin: env.builtin, Report: p.report, WorkDir: env.getenv("TMPDIR"),
+	}
+	if f.recipe.vendored != "" {
+		o.KeyDir = builder.VendoredKeys(f.recipe.vendored)
 	}
 	if f.jobs < 0 {
 		return o, usageError("", "--jobs is a number above 0")
@@ -58,7 +67,9 @@ func newBuildCommand(env *environment) *cobra.Command {
 		Short: "Build the image of a recipe and deliver it",
 		Long: `Build resolves the recipe's packages, fetches and verifies them, assembles the
 image, and delivers it: to each -o, without one to the recipe's push, without
-that to ./NAME.tar. A destination is
+that to ./NAME.tar. Where a slim.lock stands beside the recipe, its packages are
+taken and no metadata is fetched; a recipe that it does not fit is refused with
+exit code 3, with --locked or without. A destination is
 
   docker://REFERENCE       a registry, with docker's or podman's credentials
   oci:DIR[:TAG]            an OCI image layout; several images may share it
@@ -79,6 +90,7 @@ The last line of the answer is where the image is and its digest.`,
 		},
 	}
 	flags.add(cmd)
+	flags.addLocked(cmd)
 	cmd.Flags().StringArrayVarP(&outputs, "output", "o", nil, "deliver to this `DEST`, may be repeated")
 	cmd.Flags().StringVar(&digestFile, "digestfile", "", "write the image's digest to `F`")
 	return cmd
@@ -226,7 +238,7 @@ func (b *build) one(ctx context.Context, r *builder.Recipe, p *progress) (*built
 		now := b.env.now()
 		*to, start = now.Sub(start).Round(time.Millisecond).Seconds(), now
 	}
-	lock, err := builder.Resolve(ctx, r, opts)
+	lock, err := b.flags.resolve(ctx, r, &opts)
 	if err != nil {
 		return nil, err
 	}
@@ -244,6 +256,30 @@ func (b *build) one(ctx context.Context, r *builder.Recipe, p *progress) (*built
 	}
 	lap(&out.timings.Deliver)
 	return out, nil
+}
+
+// resolve takes the packages from the lock beside the recipe or, without one, from the repository.
+func (f *workFlags) resolve(ctx context.Context, r *builder.Recipe, opts *builder.Options) (*builder.Lock, error) {
+	file, err := builder.FindLock(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case file == nil && f.locked:
+		return nil, noLock(r)
+	case file == nil:
+		return builder.Resolve(ctx, r, *opts)
+	}
+	lock, err := file.Lock(r)
+	if err != nil {
+		return nil, err
+	}
+	opts.Keys = file.Keys
+	opts.Report.Report(builder.Event{Message: r.File + ": packages as in " + builder.LockPath(r)})
+	return lock, nil
+}
+
+func noLock(r *builder.Recipe) error {
+	return &exitError{code: exitGate, err: fmt.Errorf("there is no %s beside %s", builder.LockFileName, r.File), hint: "slim lock " + r.File + " writes it"}
 }
 
 // warnScriptlets says which scriptlets were not evaluated, in one warning for the whole image.

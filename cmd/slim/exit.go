@@ -53,6 +53,10 @@ func exitCode(err error) int {
 		return exitVerification
 	case builder.FailedNetwork:
 		return exitNetwork
+	case builder.FailedGate:
+		return exitGate
+	case builder.FailedUsage:
+		return exitUsage
 	}
 	return exitFailed
 }

@@ -36,7 +36,9 @@ func newPlanCommand(env *environment) *cobra.Command {
 		Short: "Show what would be installed, and why",
 		Long: `Plan resolves the recipe's packages and shows them with their sizes and what
 asked for them, and where several packages could have served, which was taken
-and which were not. It fetches metadata only.`,
+and which were not. It fetches metadata only. Where a slim.lock stands beside
+the recipe, it shows what that has; with --locked it fetches nothing, and what
+asked for a package is then known of the requested ones only.`,
 		GroupID: groupBuild,
 		Args:    needRecipe(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -49,7 +51,10 @@ and which were not. It fetches metadata only.`,
 			if err != nil {
 				return err
 			}
-			lock, err := builder.Resolve(cmd.Context(), recipes[0], opts)
+			lock, err := flags.resolve(cmd.Context(), recipes[0], &opts)
+			if err == nil && !flags.locked && !flags.offline && lock.Unexplained() {
+				err = lock.Explain(cmd.Context(), recipes[0], opts)
+			}
 			p.close(err)
 			if err != nil {
 				return err
@@ -65,6 +70,7 @@ and which were not. It fetches metadata only.`,
 		},
 	}
 	flags.add(cmd)
+	flags.addLocked(cmd)
 	return cmd
 }
 
@@ -96,6 +102,8 @@ func printPlan(out *lines, r *builder.Recipe, l *builder.LockedPlatform) {
 		switch {
 		case p.Reason.Spec == p.Name:
 			why = "requested"
+		case p.Reason.Spec == "" && p.Reason.By.Name == "":
+			why = "locked"
 		case p.Reason.Spec == "":
 			why = fmt.Sprintf("%s needs %s", p.Reason.By.Name, p.Reason.Capability)
 		}

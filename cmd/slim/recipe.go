@@ -13,6 +13,8 @@ type recipeFlags struct {
 	set       []string
 	repo      string
 	platforms []string
+
+	vendored string // the directory that repo names when slim vendor wrote it
 }
 
 func (f *recipeFlags) add(cmd *cobra.Command) {
@@ -32,7 +34,16 @@ func (f *recipeFlags) options(env *environment) (builder.RecipeOptions, error) {
 		opts.Set = append(opts.Set, builder.Setting{Key: key, Value: value})
 	}
 	if f.repo != "" {
-		opts.Set = append(opts.Set, builder.Setting{Key: "repository.baseurl", Value: f.repo})
+		address, err := builder.Vendored(f.repo)
+		if err != nil {
+			return opts, err
+		}
+		if address != "" {
+			f.vendored = f.repo
+		} else {
+			address = f.repo
+		}
+		opts.Set = append(opts.Set, builder.Setting{Key: "repository.baseurl", Value: address})
 	}
 	for _, s := range f.platforms {
 		p, err := builder.ParsePlatform(s)

@@ -22,6 +22,9 @@ func commands() []func(*environment) *cobra.Command {
 	return []func(*environment) *cobra.Command{
 		newBuildCommand,
 		newPlanCommand,
+		newLockCommand,
+		newUpdateCommand,
+		newVendorCommand,
 		newInspectCommand,
 		newVerifyCommand,
 		newDiffCommand,

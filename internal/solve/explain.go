@@ -19,6 +19,7 @@ type Problem struct {
 	Summary string   // one line: what cannot be had, and the nearest cause
 	Chain   []string // one line each: who requires what, from the request down to the fault
 	Hints   []string // one line each: nearest alternatives
+	Missing string   // the spec of the request that names nothing; "" when that is not the problem
 }
 
 // Error is a text of several lines without a line feed at its end.

@@ -10,7 +10,7 @@ import (
 
 // notFound says that a spec names nothing, and what may have been meant.
 func (a *answer) notFound(spec string) Problem {
-	p := Problem{Summary: spec + " names no package, capability or path of the repository"}
+	p := Problem{Summary: spec + " names no package, capability or path of the repository", Missing: spec}
 	p.Hints = append(p.Hints, a.pool.excludedHints(spec)...)
 	p.Hints = append(p.Hints, a.pool.foreignHints(spec)...)
 	if len(p.Hints) == 0 {
