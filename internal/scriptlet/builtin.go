@@ -72,6 +72,9 @@ func (s *shell) doDot(ctx context.Context, args []string) (int, error) {
 		return s.sourced(ctx, string(body), args[1:])
 	}
 	s.m.sync()
+	if s.m.fs.checkRandom(s.dir, file) != nil {
+		return 1, s.m.fs.refused
+	}
 	n, err := s.m.fs.Stat(s.dir, file)
 	if err != nil {
 		return 1, failure(1, "%s: %s: file not found", name, file)

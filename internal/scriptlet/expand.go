@@ -153,10 +153,10 @@ func (s *shell) fields(ctx context.Context, words []*syntax.Word) ([]string, err
 			continue
 		}
 		for braced, err := range expand.BracesSeq(&expand.Config{}, &copied) {
-			if err == nil {
-				err = s.m.step(ctx, 1)
-			}
 			if err != nil {
+				return nil, &Limit{"can be: " + err.Error()}
+			}
+			if err := s.m.step(ctx, 1); err != nil {
 				return nil, err
 			}
 			list, err := s.field(ctx, braced)

@@ -97,7 +97,9 @@ func (f *FS) Open(dir, p string) (io.ReadCloser, error) {
 func (f *FS) checkRandom(dir, p string) error {
 	at, _, err := f.tree.Walk(dir, p, true)
 	if err != nil { // /dev itself may be missing
-		at = path.Clean(p)
+		if at = path.Clean(p); !path.IsAbs(p) {
+			at = path.Join(dir, p)
+		}
 	}
 	if !slices.Contains([]string{"/dev/random", "/dev/urandom", "/dev/hwrng", "/proc/sys/kernel/random/uuid"}, at) {
 		return nil

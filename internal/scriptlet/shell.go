@@ -279,15 +279,17 @@ func isArithmetic(text string) bool {
 	return false
 }
 
-func parseOnce(text string) ([]*syntax.Stmt, error) {
-	var list []*syntax.Stmt
-	for st, err := range syntax.NewParser(syntax.Variant(syntax.LangBash)).StmtsSeq(strings.NewReader(text)) {
-		if err != nil {
-			return list, err
+func parseOnce(text string) (list []*syntax.Stmt, err error) {
+	for st, e := range syntax.NewParser(syntax.Variant(syntax.LangBash)).StmtsSeq(strings.NewReader(text)) {
+		switch {
+		case err != nil: // it goes on after an error
+		case e != nil:
+			err = e
+		default:
+			list = append(list, st)
 		}
-		list = append(list, st)
 	}
-	return list, nil
+	return list, err
 }
 
 // stopped reports whether commands are to be passed over.
