@@ -30,6 +30,7 @@ func alternativesIn(t testing.TB, dir string) {
 // One line is one call; "!" before a word is a change of the tree: rm PATH, ln TARGET PATH.
 func TestDebianAlternatives(t *testing.T) {
 	root := distroRoot(t, "alternatives", "glibc-common")
+	t.Run("age", func(t *testing.T) { debianAge(t, root) })
 	for _, c := range []struct{ name, calls string }{
 		{"one", "--install /usr/bin/editor editor /usr/bin/vim 15"},
 		{"again", "--install /usr/bin/editor editor /usr/bin/vim 15\n--install /usr/bin/editor editor /usr/bin/vim 20"},
@@ -114,8 +115,7 @@ func tamper(t testing.TB, f *FS, dir, line string) bool {
 }
 
 // A new link is as old as what it leads to.
-func TestDebianAlternativesAge(t *testing.T) {
-	root := distroRoot(t, "alternatives", "glibc-common")
+func debianAge(t *testing.T, root string) {
 	dir := smallRoot(t, root, "/usr/bin/update-alternatives")
 	alternativesIn(t, dir)
 	f := fsOf(hostTree(t, dir))

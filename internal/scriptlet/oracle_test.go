@@ -33,7 +33,7 @@ func distroRoot(t testing.TB, packages ...string) string {
 	return root
 }
 
-// hostTree is a tree of what is in a directory. Content is read from the directory when asked for.
+// hostTree is a tree of what is in a directory. Content of large files is read from the directory when asked for.
 func hostTree(t testing.TB, dir string) *rootfs.Tree {
 	t.Helper()
 	tree, err := rootfs.Build(nil, rootfs.Options{})
@@ -72,6 +72,13 @@ func hostNode(dir, p string) (*rootfs.Node, error) {
 	case n.IsRegular():
 		n.Size = st.Size
 		n.Open = func() (io.ReadCloser, error) { return os.Open(p) }
+		if st.Size < 1<<16 { // what a program may write to while the tree is in use
+			b, err := os.ReadFile(p)
+			if err != nil {
+				return nil, err
+			}
+			n.Open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
+		}
 	case st.Mode&syscall.S_IFMT == syscall.S_IFSOCK:
 		return nil, nil
 	default:
