@@ -149,7 +149,7 @@ func platformsAt(ctx context.Context, reference string, o DiffOptions) ([]Platfo
 	}
 	var out []Platform
 	for _, p := range a.Platforms {
-		q := Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}
+		q := plainPlatform(p.OS, p.Architecture, p.Variant)
 		if len(o.Platforms) == 0 || slices.Contains(o.Platforms, q) {
 			out = append(out, q)
 		}

@@ -116,7 +116,7 @@ func openImage(ctx context.Context, img v1.Image, work string) (*view, error) {
 		return nil, err
 	}
 	v.digest = digest.String()
-	v.platform = Platform{OS: v.config.OS, Architecture: v.config.Architecture, Variant: v.config.Variant}
+	v.platform = plainPlatform(v.config.OS, v.config.Architecture, v.config.Variant)
 	root, err := image.Flatten(ctx, img, work)
 	if err != nil {
 		return nil, err
@@ -136,6 +136,14 @@ func openImage(ctx context.Context, img v1.Image, work string) (*view, error) {
 		return nil, errors.Join(err, root.Close())
 	}
 	return v, nil
+}
+
+// plainPlatform leaves the variant out that arm64 has anyway, and which only some tools write.
+func plainPlatform(system, architecture, variant string) Platform {
+	if architecture == "arm64" && variant == "v8" {
+		variant = ""
+	}
+	return Platform{OS: system, Architecture: architecture, Variant: variant}
 }
 
 // treeOf makes a tree of nodes that are sorted by path. Reading their content ends with ctx.

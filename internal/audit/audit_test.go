@@ -45,8 +45,9 @@ func link(path, target string) *rootfs.Node {
 }
 
 const (
-	sumOfX = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881" // SHA-256 of "x"
-	md5OfX = "9dd4e461268c8034f5c8564e155c67a6"
+	sumOfX    = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881" // SHA-256 of "x"
+	sumOfLine = "1ecc0af3a430fd825945ce17dd5565ecebbae69d030524f82e99f03df042ed77"
+	md5OfX    = "9dd4e461268c8034f5c8564e155c67a6"
 )
 
 // file is a file of a package, root's, with "x" in it.
@@ -95,50 +96,88 @@ func TestCheck(t *testing.T) {
 		{name: "weak digests", nodes: []*rootfs.Node{regular("/x", 0o644, "x")}, packages: []Package{md5}, want: []string{"weak: (old-1-1.noarch): the digests of its files are md5"}, files: "1/1"},
 		{name: "unknown digests", nodes: []*rootfs.Node{regular("/x", 0o644, "x")}, packages: []Package{unknown}, want: []string{"signature: (new-1-1.noarch): unknown digests"}, files: "0/1"},
 		{name: "an unknown owner is root", nodes: []*rootfs.Node{regular("/x", 0o644, "x")}, packages: []Package{testPackage("p", of("nobodyhere"))}, files: "1/1"},
-		{name: "an unknown owner is nobody else", nodes: []*rootfs.Node{owner(regular("/x", 0o644, "x"), 9, 0)}, packages: []Package{testPackage("p", of("nobodyhere"))},
-			want: []string{"owner: /x (p-1-1.noarch): 9, not nobodyhere"}, files: "0/1"},
+		{
+			name: "an unknown owner is nobody else", nodes: []*rootfs.Node{owner(regular("/x", 0o644, "x"), 9, 0)}, packages: []Package{testPackage("p", of("nobodyhere"))},
+			want: []string{"owner: /x (p-1-1.noarch): 9, not nobodyhere"}, files: "0/1",
+		},
 		{name: "two lines for a user", nodes: []*rootfs.Node{owner(regular("/x", 0o644, "x"), 6, 5)}, packages: []Package{testPackage("p", of("a"))}, files: "1/1"},
-		{name: "root whatever passwd says", nodes: []*rootfs.Node{owner(regular("/x", 0o644, "x"), 7, 0)}, packages: []Package{testPackage("p", file("/x", 0o644))},
-			want: []string{"owner: /x (p-1-1.noarch): root(7), not root"}, files: "0/1"},
+		{
+			name: "root whatever passwd says", nodes: []*rootfs.Node{owner(regular("/x", 0o644, "x"), 7, 0)}, packages: []Package{testPackage("p", file("/x", 0o644))},
+			want: []string{"owner: /x (p-1-1.noarch): root(7), not root"}, files: "0/1",
+		},
 		{name: "numeric owner", nodes: []*rootfs.Node{owner(regular("/x", 0o644, "x"), 12, 12)}, packages: []Package{testPackage("p", of("12"))}, files: "1/1"},
 		{name: "missing and allowed to", packages: []Package{testPackage("p", with(file("/x", 0o644), func(f *rpm.File) { f.Flags = rpm.FileMissingOK }))}, files: "0/0"},
-		{name: "missing below what is no directory", nodes: []*rootfs.Node{regular("/x", 0o644, "x")}, packages: []Package{testPackage("p", file("/x", 0o644), file("/x/y", 0o644))},
-			want: []string{"missing: /x/y (p-1-1.noarch)"}, files: "1/2"},
-		{name: "link for a directory", nodes: []*rootfs.Node{directory("/real", 0o755), link("/dir", "real"), regular("/real/x", 0o644, "x")},
+		{
+			name: "missing below what is no directory", nodes: []*rootfs.Node{regular("/x", 0o644, "x")}, packages: []Package{testPackage("p", file("/x", 0o644), file("/x/y", 0o644))},
+			want: []string{"missing: /x/y (p-1-1.noarch)"}, files: "1/2",
+		},
+		{
+			name: "link for a directory", nodes: []*rootfs.Node{directory("/real", 0o755), link("/dir", "real"), regular("/real/x", 0o644, "x")},
 			packages: []Package{testPackage("p", rpm.File{Path: "/dir", Mode: rpm.ModeDir | 0o755, User: "root", Group: "root"}, file("/dir/x", 0o644))},
-			want:     []string{"foreign: /dir: symbolic link to real"}, files: "2/2"},
-		{name: "link for a directory to nowhere", nodes: []*rootfs.Node{link("/dir", "real")},
+			want:     []string{"foreign: /dir: symbolic link to real"}, files: "2/2",
+		},
+		{
+			name: "link for a directory to nowhere", nodes: []*rootfs.Node{link("/dir", "real")},
 			packages: []Package{testPackage("p", rpm.File{Path: "/dir", Mode: rpm.ModeDir | 0o755, User: "root", Group: "root"})},
-			want:     []string{"foreign: /dir: symbolic link to real", "type: /dir (p-1-1.noarch): a link that leads nowhere, not directory"}, files: "0/1"},
+			want:     []string{"foreign: /dir: symbolic link to real", "type: /dir (p-1-1.noarch): a link that leads nowhere, not directory"}, files: "0/1",
+		},
 		{name: "shared by two packages", nodes: []*rootfs.Node{regular("/x", 0o644, "x")}, packages: []Package{testPackage("p", file("/x", 0o644)), testPackage("q", file("/x", 0o644))}, files: "2/2"},
-		{name: "shared, and wrong for one", nodes: []*rootfs.Node{regular("/x", 0o644, "x")},
+		{
+			name: "shared, and wrong for one", nodes: []*rootfs.Node{regular("/x", 0o644, "x")},
 			packages: []Package{testPackage("p", file("/x", 0o644)), testPackage("q", with(file("/x", 0o644), func(f *rpm.File) { f.Digest = strings.Repeat("0", 64) }))},
-			want:     []string{"content: /x (q-1-1.noarch): sha256:" + sumOfX + ", not sha256:" + strings.Repeat("0", 64)}, files: "1/2"},
-		{name: "replaced by another package", nodes: []*rootfs.Node{regular("/x", 0o644, "x")},
-			packages: []Package{{NEVRA: rpm.NEVRA{Name: "p"}, Files: []rpm.File{file("/x", 0o600)}, States: []rpm.FileState{rpm.StateReplaced}}, testPackage("q", file("/x", 0o644))}, files: "1/1"},
-		{name: "an unknown state", nodes: []*rootfs.Node{regular("/x", 0o644, "x")},
+			want:     []string{"content: /x (q-1-1.noarch): sha256:" + sumOfX + ", not sha256:" + strings.Repeat("0", 64)}, files: "1/2",
+		},
+		{
+			name: "replaced by another package", nodes: []*rootfs.Node{regular("/x", 0o644, "x")},
+			packages: []Package{{NEVRA: rpm.NEVRA{Name: "p"}, Files: []rpm.File{file("/x", 0o600)}, States: []rpm.FileState{rpm.StateReplaced}}, testPackage("q", file("/x", 0o644))}, files: "1/1",
+		},
+		{
+			name: "an unknown state", nodes: []*rootfs.Node{regular("/x", 0o644, "x")},
 			packages: []Package{{NEVRA: rpm.NEVRA{Name: "p"}, Files: []rpm.File{file("/x", 0o644)}, States: []rpm.FileState{9}, algorithm: testPackage("").algorithm}},
-			want:     []string{"database: /x (p-): the rpmdb has an unknown state 9 for it"}, files: "1/1"},
-		{name: "ghost of one, file of another", nodes: []*rootfs.Node{regular("/x", 0o644, "x")},
-			packages: []Package{testPackage("p", with(file("/x", 0o644), func(f *rpm.File) { f.Flags = rpm.FileGhost })), testPackage("q", file("/x", 0o644))}, files: "1/1"},
-		{name: "capabilities of revision 3", nodes: []*rootfs.Node{{Path: "/x", Mode: rpm.ModeRegular | 0o755, Size: 1, Open: regular("", 0, "x").Open, Caps: v3(0)}},
-			packages: []Package{testPackage("p", with(file("/x", 0o755), func(f *rpm.File) { f.Caps = "cap_net_raw=ep" }))}, files: "1/1"},
-		{name: "capabilities of another root", nodes: []*rootfs.Node{{Path: "/x", Mode: rpm.ModeRegular | 0o755, Size: 1, Open: regular("", 0, "x").Open, Caps: v3(1)}},
+			want:     []string{"database: /x (p-): the rpmdb has an unknown state 9 for it"}, files: "1/1",
+		},
+		{
+			name: "ghost of one, file of another", nodes: []*rootfs.Node{regular("/x", 0o644, "x")},
+			packages: []Package{testPackage("p", with(file("/x", 0o644), func(f *rpm.File) { f.Flags = rpm.FileGhost })), testPackage("q", file("/x", 0o644))}, files: "1/1",
+		},
+		{
+			name: "capabilities of revision 3", nodes: []*rootfs.Node{{Path: "/x", Mode: rpm.ModeRegular | 0o755, Size: 1, Open: regular("", 0, "x").Open, Caps: v3(0)}},
+			packages: []Package{testPackage("p", with(file("/x", 0o755), func(f *rpm.File) { f.Caps = "cap_net_raw=ep" }))}, files: "1/1",
+		},
+		{
+			name: "capabilities of another root", nodes: []*rootfs.Node{{Path: "/x", Mode: rpm.ModeRegular | 0o755, Size: 1, Open: regular("", 0, "x").Open, Caps: v3(1)}},
 			packages: []Package{testPackage("p", with(file("/x", 0o755), func(f *rpm.File) { f.Caps = "cap_net_raw=ep" }))},
-			want:     []string{"capabilities: /x (p-1-1.noarch): " + fmt.Sprintf("%x", v3(1)) + ", not cap_net_raw=ep"}, files: "0/1"},
-		{name: "rules", nodes: []*rootfs.Node{regular("/etc/passwd", 0o644, "abc"), regular("/etc/ld.so.cache", 0o644, "abc"), regular("/etc/pki/ca-trust/extracted/pem/a.pem", 0o444, "abc"),
-			directory("/proc", 0o555), regular("/usr/share/buildinfo/content-sets.json", 0o644, "{}"), link("/var/lib/rpm", "../../usr/lib/sysimage/rpm"), directory("/tmp", 0o1777)},
+			want:     []string{"capabilities: /x (p-1-1.noarch): " + fmt.Sprintf("%x", v3(1)) + ", not cap_net_raw=ep"}, files: "0/1",
+		},
+		{
+			name: "rules", nodes: []*rootfs.Node{
+				regular("/etc/passwd", 0o644, "abc"), regular("/etc/ld.so.cache", 0o644, "abc"), regular("/etc/pki/ca-trust/extracted/pem/a.pem", 0o444, "abc"),
+				directory("/proc", 0o555), regular("/usr/share/buildinfo/content-sets.json", 0o644, "{}"), link("/var/lib/rpm", "../../usr/lib/sysimage/rpm"), directory("/tmp", 0o1777),
+			},
 			generated: "/etc/ld.so.cache=ld.so.cache /etc/passwd=accounts /etc/pki/ca-trust/extracted/pem=ca bundle /etc/pki/ca-trust/extracted/pem/a.pem=ca bundle " +
-				"/proc=mount points /tmp=mount points /usr/share/buildinfo/content-sets.json=content sets /var/lib/rpm=rpmdb", files: "0/0"},
-		{name: "no rules", nodes: []*rootfs.Node{regular("/etc/passwd", 0o666, "abc"), regular("/etc/ld.so.cache", 0o4644, "abc"), directory("/dev/x", 0o777), directory("/tmp", 0o777), regular("/etc/mtab", 0o644, "full"),
-			link("/usr/lib64/libx.so.1", "libx.so.1.0"), {Path: "/dev/mem", Mode: rpm.ModeChar | 0o600, Major: 1, Minor: 1}, directory("/opt", 0o755)},
-			want: []string{"foreign: /dev/mem: device 0600", "foreign: /dev/x: directory 0777", "foreign: /etc/ld.so.cache: file 4644, 3 bytes", "foreign: /etc/mtab: file 0644, 4 bytes",
-				"foreign: /etc/passwd: file 0666, 3 bytes", "foreign: /opt: directory 0755", "foreign: /tmp: directory 0777", "foreign: /usr/lib64/libx.so.1: symbolic link to libx.so.1.0"}, files: "0/0"},
-		{name: "a soname link", nodes: []*rootfs.Node{link("/usr/lib64/libx.so.1", "libx.so.1.0"), regular("/usr/lib64/libx.so.1.0", 0o755, "x")},
-			packages: []Package{testPackage("p", file("/usr/lib64/libx.so.1.0", 0o755))}, generated: "/usr/lib64/libx.so.1=sonames", files: "1/1"},
-		{name: "an alternative of something left out", nodes: []*rootfs.Node{link("/etc/alternatives/man", "/usr/share/man/x"), link("/usr/bin/man", "/etc/alternatives/man")},
+				"/proc=mount points /tmp=mount points /usr/share/buildinfo/content-sets.json=content sets /var/lib/rpm=rpmdb", files: "0/0",
+		},
+		{
+			name: "no rules", nodes: []*rootfs.Node{
+				regular("/etc/passwd", 0o666, "abc"), regular("/etc/ld.so.cache", 0o4644, "abc"), directory("/dev/x", 0o777), directory("/tmp", 0o777), regular("/etc/mtab", 0o644, "full"),
+				link("/usr/lib64/libx.so.1", "libx.so.1.0"),
+				{Path: "/dev/mem", Mode: rpm.ModeChar | 0o600, Major: 1, Minor: 1},
+				directory("/opt", 0o755),
+			},
+			want: []string{
+				"foreign: /dev/mem: device 0600", "foreign: /dev/x: directory 0777", "foreign: /etc/ld.so.cache: file 4644, 3 bytes", "foreign: /etc/mtab: file 0644, 4 bytes",
+				"foreign: /etc/passwd: file 0666, 3 bytes", "foreign: /opt: directory 0755", "foreign: /tmp: directory 0777", "foreign: /usr/lib64/libx.so.1: symbolic link to libx.so.1.0",
+			}, files: "0/0",
+		},
+		{
+			name: "a soname link", nodes: []*rootfs.Node{link("/usr/lib64/libx.so.1", "libx.so.1.0"), regular("/usr/lib64/libx.so.1.0", 0o755, "x")},
+			packages: []Package{testPackage("p", file("/usr/lib64/libx.so.1.0", 0o755))}, generated: "/usr/lib64/libx.so.1=sonames", files: "1/1",
+		},
+		{
+			name: "an alternative of something left out", nodes: []*rootfs.Node{link("/etc/alternatives/man", "/usr/share/man/x"), link("/usr/bin/man", "/etc/alternatives/man")},
 			packages:  []Package{{NEVRA: rpm.NEVRA{Name: "p"}, Files: []rpm.File{file("/usr/share/man/x", 0o644)}, States: []rpm.FileState{rpm.StateNotInstalled}}},
-			generated: "/etc/alternatives/man=alternatives /usr/bin/man=alternatives", files: "0/0"},
+			generated: "/etc/alternatives/man=alternatives /usr/bin/man=alternatives", files: "0/0",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			tree := testTree(t, test.nodes...)
@@ -191,6 +230,24 @@ func TestCheckReadsOnce(t *testing.T) {
 	}
 }
 
+func TestCheckSecondRoot(t *testing.T) {
+	const line = "toor:x:0:0::/:/bin/sh\n"
+	accounts, err := rootfs.ParseAccounts([]byte(line), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := testTree(t, regular("/etc/passwd", 0o644, line))
+	report, err := Check(Root{Tree: tree, Accounts: accounts})
+	if err != nil || len(report.Findings) != 1 || report.Findings[0].String() != "account: /etc/passwd: the user toor has the id 0" || !report.Failed(false) {
+		t.Errorf("%v %+v", err, report)
+	}
+	// sha256sum of the line: what a package brings is its own business.
+	packaged := with(file("/etc/passwd", 0o644), func(f *rpm.File) { f.Size, f.Digest = int64(len(line)), sumOfLine })
+	if report, err = Check(Root{Tree: tree, Accounts: accounts, Packages: []Package{testPackage("setup", packaged)}}); err != nil || len(report.Findings) != 0 {
+		t.Errorf("%v %+v", err, report.Findings)
+	}
+}
+
 func TestRules(t *testing.T) {
 	seen := map[string]bool{RuleGhost: true, RuleParent: true, RuleRecipe: true}
 	for _, r := range Rules() {
@@ -217,10 +274,14 @@ func TestAgainst(t *testing.T) {
 	}
 	bad := errors.New("wrong key")
 	c := Against(
-		[]Package{build("same", "1-1", "a", nil), build("rebuilt", "1-1", "b", nil), build("newer", "2-1", "c", nil), build("more", "1-1", "d", nil),
-			build("theirs", "1-1", "e", bad), build("sameunsigned", "1-1", "f", bad), build("two", "2-1", "h", nil)},
-		[]Package{build("same", "1-1", "a", nil), build("rebuilt", "1-1", "x", nil), build("newer", "1-1", "y", nil), build("sameunsigned", "1-1", "f", bad),
-			build("two", "1-1", "g", nil), build("two", "2-1", "h", nil), build("absent", "1-1", "z", nil)},
+		[]Package{
+			build("same", "1-1", "a", nil), build("rebuilt", "1-1", "b", nil), build("newer", "2-1", "c", nil), build("more", "1-1", "d", nil),
+			build("theirs", "1-1", "e", bad), build("sameunsigned", "1-1", "f", bad), build("two", "2-1", "h", nil),
+		},
+		[]Package{
+			build("same", "1-1", "a", nil), build("rebuilt", "1-1", "x", nil), build("newer", "1-1", "y", nil), build("sameunsigned", "1-1", "f", bad),
+			build("two", "1-1", "g", nil), build("two", "2-1", "h", nil), build("absent", "1-1", "z", nil),
+		},
 	)
 	got := map[string]Verdict{}
 	for _, p := range c.Packages {

@@ -76,6 +76,7 @@ func Check(root Root) (*Report, error) {
 	if err := c.unowned(); err != nil {
 		return nil, err
 	}
+	c.roots()
 	SortFindings(c.report.Findings)
 	return c.report, nil
 }
@@ -550,6 +551,19 @@ func (c *check) fits(r *Rule, n *rootfs.Node, needed bool) bool {
 		return n.Size == 0
 	}
 	return true
+}
+
+// roots looks for further users with the id 0 in a passwd that is not a package's own.
+func (c *check) roots() {
+	const passwd = "/etc/passwd"
+	if c.Accounts == nil || c.claims[passwd].proven {
+		return
+	}
+	for _, u := range c.Accounts.Users {
+		if u.UID == 0 && u.Name != "root" {
+			c.find(Account, nil, passwd, "", "the user "+u.Name+" has the id 0")
+		}
+	}
 }
 
 // leadsHome reports whether a link leads, by whatever other links, to a path that a package has. That file need not be

@@ -23,6 +23,7 @@ const (
 	Device    Kind = "device"
 	Present   Kind = "present" // a file that the rpmdb says is not installed
 	Foreign   Kind = "foreign" // no package brings it, and no rule
+	Account   Kind = "account" // a user that was added is root by another name
 
 	// These do not fail by themselves.
 	Config   Kind = "config"    // the content of a configuration file
