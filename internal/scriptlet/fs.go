@@ -54,9 +54,25 @@ func pathError(op, p string, err error) error {
 	return &fs.PathError{Op: op, Path: p, Err: err}
 }
 
+// walk is the tree's, but that an empty path leads nowhere.
+func (f *FS) walk(dir, p string, follow bool) (string, *rootfs.Node, error) {
+	if p == "" {
+		return "", nil, fs.ErrNotExist
+	}
+	return f.tree.Walk(dir, p, follow)
+}
+
+// trimSlashes takes slashes off the end, but for the root.
+func trimSlashes(p string) string {
+	if t := strings.TrimRight(p, "/"); t != "" || p == "" {
+		return t
+	}
+	return "/"
+}
+
 // find walks to a node that has to be there.
 func (f *FS) find(op, dir, p string, follow bool) (*rootfs.Node, error) {
-	_, n, err := f.tree.Walk(dir, p, follow)
+	_, n, err := f.walk(dir, p, follow)
 	if err == nil && n == nil {
 		err = fs.ErrNotExist
 	}
@@ -158,7 +174,7 @@ func (f *FS) WriteFile(dir, p string, content []byte, mode uint32) error {
 	if len(content) > MaxFileSize {
 		return pathError("write", p, fmt.Errorf("more than %d bytes", MaxFileSize))
 	}
-	at, old, err := f.tree.Walk(dir, p, true)
+	at, old, err := f.walk(dir, p, true)
 	if err != nil {
 		return pathError("open", p, err)
 	}
@@ -263,7 +279,7 @@ func (f *FS) parent(op, p, at string) error {
 
 // create puts a new node at a path where nothing is.
 func (f *FS) create(op, dir, p string, n *rootfs.Node) error {
-	at, old, err := f.tree.Walk(dir, strings.TrimRight(p, "/"), false)
+	at, old, err := f.walk(dir, trimSlashes(p), false)
 	if err == nil && old != nil {
 		err = fs.ErrExist
 	}
@@ -486,13 +502,15 @@ func (f *FS) Rename(dir, from, to string) error {
 	if err != nil {
 		return err
 	}
-	at, old, err := f.tree.Walk(dir, strings.TrimRight(to, "/"), false)
+	at, old, err := f.walk(dir, trimSlashes(to), false)
 	if err != nil {
 		return pathError("rename", to, err)
 	}
 	switch {
 	case at == n.Path:
 		return nil
+	case n.Path == "/" || at == "/":
+		return pathError("rename", to, errors.New("device or resource busy"))
 	case strings.HasPrefix(at, n.Path+"/"):
 		return pathError("rename", to, fs.ErrInvalid)
 	case old != nil && old.IsDir() && !n.IsDir():

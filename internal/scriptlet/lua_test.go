@@ -139,6 +139,7 @@ print(posix.stat("/etc/motd").size == 6, posix.stat("/etc/link").size == 4)`},
 t = posix.dir("/etc") table.sort(t) print(table.concat(t, " ")) whole(posix.dir("/none")) whole(posix.files("/none"))`},
 	{"remove", `print(os.remove("/etc/motd")) print(os.remove("/etc/motd")) print(os.remove("/etc")) whole(posix.unlink("/etc")) whole(posix.rmdir("/etc/link")) posix.mkdir("/e") print(posix.rmdir("/e") == 0)`},
 	{"rename", `print(os.rename("/etc/motd", "/etc/issue")) print(os.rename("/etc/motd", "/x")) posix.mkdir("/dir") print(os.rename("/dir", "/etc/issue")) print(os.rename("/etc/issue", "/dir"))`},
+	{"empty paths", `print(os.rename("", "/etc/issue")) print(os.rename("/etc/motd", "")) print(os.remove("")) whole(posix.stat("")) whole(posix.mkdir("")) print(io.open("", "w")) whole(posix.symlink("a", "")) whole(posix.mkdir("/")) print(os.rename("/", "/x")) print(os.rename("/etc", "/"))`},
 	{"directory to link", `local path = "/etc/old"
 local st = posix.stat(path)
 if st and st.type == "directory" then

@@ -213,7 +213,7 @@ func ioClose(c *luaCall) []any {
 	f.closed = true
 	c.open = slices.DeleteFunc(c.open, func(o *luaFile) bool { return o == f })
 	if err != nil {
-		return c.failed("", err)
+		return c.refused(err)
 	}
 	return []any{true}
 }
@@ -251,10 +251,10 @@ func (c *luaCall) lines(f *luaFile, formats []lua.LValue, closing bool) []any {
 // read reads what the formats ask for: l, L, a, n, with or without *, or a number of bytes.
 func (c *luaCall) read(f *luaFile, formats []lua.LValue) []any {
 	if !f.readable {
-		return c.failed("", errors.New("bad file descriptor"))
+		return c.refused(errors.New("bad file descriptor"))
 	}
 	if n, err := c.isDirectory(f); n {
-		return c.failed("", err)
+		return c.refused(err)
 	}
 	if len(formats) == 0 {
 		formats = []lua.LValue{lua.LString("l")}
@@ -356,14 +356,14 @@ func (c *luaCall) write(f *luaFile, values []lua.LValue) []any {
 		case f == c.stderr:
 			c.print(2, s)
 		case !f.writable:
-			return c.failed("", errors.New("bad file descriptor"))
+			return c.refused(errors.New("bad file descriptor"))
 		case f.stream != nil:
 			_, err = io.WriteString(f.stream, s)
 		default:
 			err = f.write(s)
 		}
 		if err != nil {
-			return c.failed("", err)
+			return c.refused(err)
 		}
 	}
 	return []any{f}
@@ -383,7 +383,7 @@ func fileSeek(c *luaCall) []any {
 		c.badArgument(2, "invalid option '"+whence+"'")
 	}
 	if base+offset < 0 || base+offset > MaxFileSize {
-		return c.failed("", fs.ErrInvalid)
+		return c.refused(fs.ErrInvalid)
 	}
 	f.at = int(base + offset)
 	return []any{int64(f.at)}
@@ -476,32 +476,28 @@ func osExit(c *luaCall) []any {
 	return nil
 }
 
-func (c *luaCall) succeeded(p string, err error) []any {
-	if err != nil {
+func osRemove(c *luaCall) []any {
+	p := c.str(1)
+	if err := c.s.FS.Remove(c.p.cwd, p); err != nil {
 		return c.failed(p, err)
 	}
 	return []any{true}
 }
 
-func osRemove(c *luaCall) []any {
-	p := c.str(1)
-	return c.succeeded(p, c.s.FS.Remove(c.p.cwd, p))
-}
-
 func osRename(c *luaCall) []any {
 	from, to := c.str(1), c.str(2)
 	if err := c.flush(); err != nil {
-		return c.failed("", err)
+		return c.refused(err)
 	}
-	err := c.s.FS.Rename(c.p.cwd, from, to)
-	if err == nil {
-		for _, f := range c.open { // a handle goes on writing to its file under the new name
-			if f.dir == c.p.cwd && f.path == from {
-				f.path = to
-			}
+	if err := c.s.FS.Rename(c.p.cwd, from, to); err != nil {
+		return c.refused(err)
+	}
+	for _, f := range c.open { // a handle goes on writing to its file under the new name
+		if f.dir == c.p.cwd && f.path == from {
+			f.path = to
 		}
 	}
-	return c.succeeded("", err)
+	return []any{true}
 }
 
 func osSetlocale(c *luaCall) []any {

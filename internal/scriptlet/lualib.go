@@ -594,7 +594,7 @@ func (m *luaMachine) format(L *lua.LState) int {
 		start := i
 		for i++; i < len(text) && strings.IndexByte("-+ #0123456789.", text[i]) >= 0; i++ {
 		}
-		if i == len(text) || i-start > 8 {
+		if i == len(text) || !isConversion(text[start+1:i]) {
 			raiseLua(L, "invalid conversion '%s' to 'format'", text[start:i])
 		}
 		if text[i] == '%' {
@@ -640,6 +640,13 @@ func (m *luaMachine) format(L *lua.LState) int {
 	}
 	L.Push(lua.LString(b.String()))
 	return 1
+}
+
+// isConversion tells flags, and a width and a precision of at most two digits each.
+func isConversion(s string) bool {
+	width, precision, _ := strings.Cut(strings.TrimLeft(s, "-+ #0"), ".")
+	digits := func(s string) bool { return len(s) <= 2 && strings.Trim(s, "0123456789") == "" }
+	return digits(width) && digits(precision)
 }
 
 // padBytes is %-10.5s in bytes, as C counts.

@@ -61,6 +61,8 @@ func errorNumber(err error) (int, bool) {
 		return 10, true
 	case "Permission denied":
 		return 13, true
+	case "Device or resource busy":
+		return 16, true
 	case "Not a directory":
 		return 20, true
 	case "Is a directory":
@@ -76,18 +78,30 @@ func errorNumber(err error) (int, bool) {
 }
 
 // failed is what a function of rpm and of Lua returns for a call that the kernel refuses: nil, message and errno.
-func (c *luaCall) failed(info string, err error) []any {
+func (c *luaCall) failed(path string, err error) []any {
+	out := c.refused(err)
+	if out != nil {
+		out[1] = path + ": " + errorText(err)
+	}
+	return out
+}
+
+// refused is failed for those functions that do not name a path.
+func (c *luaCall) refused(err error) []any {
 	number, ok := errorNumber(err)
 	if !ok {
 		c.fail(err)
 		return nil
 	}
 	c.p.errno = number
-	text := errorText(err)
-	if info != "" {
-		text = info + ": " + text
+	return []any{nil, errorText(err), number}
+}
+
+func (c *luaCall) doneOrRefused(err error) []any {
+	if err != nil {
+		return c.refused(err)
 	}
-	return []any{nil, text, number}
+	return []any{0}
 }
 
 // done is 0, or what failed makes of an error.
@@ -490,12 +504,12 @@ func posixGetprocessid(c *luaCall) []any {
 }
 
 func posixLink(c *luaCall) []any {
-	return c.done("", c.s.FS.Link(c.p.cwd, c.str(1), c.str(2)))
+	return c.doneOrRefused(c.s.FS.Link(c.p.cwd, c.str(1), c.str(2)))
 }
 
 func posixSymlink(c *luaCall) []any {
 	target, p := c.str(1), c.str(2)
-	return c.done("", c.s.FS.Symlink(c.p.cwd, target, p))
+	return c.doneOrRefused(c.s.FS.Symlink(c.p.cwd, target, p))
 }
 
 func posixMkdir(c *luaCall) []any {
@@ -673,7 +687,7 @@ func posixWait(c *luaCall) []any {
 		i = 0
 	}
 	if i < 0 {
-		return c.failed("", errors.New("no child processes"))
+		return c.refused(errors.New("no child processes"))
 	}
 	pid = c.p.children[i]
 	c.p.children = slices.Delete(slices.Clone(c.p.children), i, i+1)

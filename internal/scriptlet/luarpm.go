@@ -96,7 +96,7 @@ func rpmSpawn(c *luaCall) []any {
 			}
 			f, err := c.openLua(to[key], mode)
 			if err != nil {
-				return c.failed("", err)
+				return c.refused(err)
 			}
 			f.mode = 0o644 &^ c.p.umask
 			files = append(files, f)
@@ -110,7 +110,7 @@ func rpmSpawn(c *luaCall) []any {
 	status := c.command(args, stdin, out[0], out[1])
 	for _, f := range files {
 		if err := f.flush(); err != nil {
-			return c.failed("", err)
+			return c.refused(err)
 		}
 	}
 	return c.commandResult(args[0], status)
