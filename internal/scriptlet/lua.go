@@ -44,8 +44,7 @@ type luaScript struct {
 // stop the build whatever the script makes of it: no pcall catches it.
 func runLua(ctx context.Context, s luaScript) (status int, err error) {
 	r := &luaRun{ctx: ctx, s: s, lastPID: 1}
-	r.stdout, r.stderr = newLuaStream(s.Stdout), newLuaStream(s.Stderr)
-	r.stdin = &luaFile{name: "stdin", readable: true}
+	r.stdin, r.stdout, r.stderr = &luaFile{name: "stdin", readable: true}, &luaFile{name: "stdout"}, &luaFile{name: "stderr"}
 	root := &luaProcess{cwd: "/", umask: 0o022, pid: 1, env: map[string]string{
 		"PATH": "/sbin:/bin:/usr/sbin:/usr/bin:/usr/X11R6/bin",
 	}}
@@ -61,7 +60,7 @@ func runLua(ctx context.Context, s luaScript) (status int, err error) {
 		r.fatal = s.FS.refused
 	}
 	if r.fatal != nil {
-		return 1, fmt.Errorf("%s: %w", s.Chunk, r.fatal)
+		return 1, r.fatal
 	}
 	return status, nil
 }

@@ -140,6 +140,30 @@ t = posix.dir("/etc") table.sort(t) print(table.concat(t, " ")) whole(posix.dir(
 	{"remove", `print(os.remove("/etc/motd")) print(os.remove("/etc/motd")) print(os.remove("/etc")) whole(posix.unlink("/etc")) whole(posix.rmdir("/etc/link")) posix.mkdir("/e") print(posix.rmdir("/e") == 0)`},
 	{"rename", `print(os.rename("/etc/motd", "/etc/issue")) print(os.rename("/etc/motd", "/x")) posix.mkdir("/dir") print(os.rename("/dir", "/etc/issue")) print(os.rename("/etc/issue", "/dir"))`},
 	{"empty paths", `print(os.rename("", "/etc/issue")) print(os.rename("/etc/motd", "")) print(os.remove("")) whole(posix.stat("")) whole(posix.mkdir("")) print(io.open("", "w")) whole(posix.symlink("a", "")) whole(posix.mkdir("/")) print(os.rename("/", "/x")) print(os.rename("/etc", "/"))`},
+	{"crypto policies", `for _, d in ipairs{"/etc/crypto-policies", "/etc/crypto-policies/state", "/etc/crypto-policies/back-ends", "/usr", "/usr/share", "/usr/share/crypto-policies", "/usr/share/crypto-policies/DEFAULT"} do posix.mkdir(d) end
+for _, n in ipairs{"gnutls", "openssl", "nss.d"} do io.open("/usr/share/crypto-policies/DEFAULT/" .. n .. ".txt", "w"):write(n):close() end
+if not posix.access("/etc/crypto-policies/config") then
+  local policy = "DEFAULT"
+  local cf = io.open("/proc/sys/crypto/fips_enabled", "r")
+  if cf then if cf:read() == "1" then policy = "FIPS" end cf:close() end
+  cf = io.open("/etc/crypto-policies/config", "w") if cf then cf:write(policy.."\n") cf:close() end
+  local policypath = "/usr/share/crypto-policies/" .. policy
+  for fn in posix.files(policypath) do if fn ~= "." and fn ~= ".." then
+    local backend = fn:gsub(".*/", ""):gsub("%..*", "")
+    local cfgfn = "/etc/crypto-policies/back-ends/" .. backend .. ".config"
+    posix.unlink(cfgfn)
+    posix.symlink(policypath .. "/" .. fn, cfgfn)
+  end end
+end`},
+	{"shells", `nl = '\n' sh = '/bin/sh'..nl bash = '/bin/bash'..nl
+f = io.open('/etc/shells', 'a+')
+if f then
+  local shells = nl..f:read('*all')..nl
+  if not shells:find(nl..sh) then f:write(sh) end
+  if not shells:find(nl..bash) then f:write(bash) end
+  f:close()
+end
+f = io.open('/etc/shells', 'a+') print(f:read('*all'))`},
 	{"directory to link", `local path = "/etc/old"
 local st = posix.stat(path)
 if st and st.type == "directory" then

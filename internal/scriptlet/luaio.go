@@ -43,8 +43,6 @@ func (f *luaFile) String() string {
 	return "file (" + f.name + ")"
 }
 
-func newLuaStream(w io.Writer) *luaFile { return &luaFile{name: "stream", stream: w, writable: true} }
-
 func (f *luaFile) flush() error {
 	if !f.dirty || f.fs == nil {
 		return nil

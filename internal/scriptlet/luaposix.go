@@ -659,9 +659,9 @@ func posixUname(c *luaCall) []any {
 		case 'm':
 			b.WriteString(machine)
 		case 'n':
-			b.WriteString("localhost")
+			b.WriteString(hostName)
 		case 'r':
-			b.WriteString("6.12.0")
+			b.WriteString(kernelRelease)
 		case 's':
 			b.WriteString("Linux")
 		case 'v':
