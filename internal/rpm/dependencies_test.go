@@ -2,6 +2,7 @@ package rpm
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -108,6 +109,23 @@ func TestScriptlets(t *testing.T) {
 	}
 }
 
+// rpmbuild makes such headers of triggers of one name with several versions.
+func TestTriggerWithoutCondition(t *testing.T) {
+	es := scriptletEntries()
+	for _, tag := range []Tag{1066, 1067, 1068, 1069} {
+		es = replace(es, tag, nil)
+	}
+	got, err := mustParse(t, blob(0, es)).Scriptlets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range got {
+		if s.Slot == "" || strings.HasPrefix(s.Slot, "trigger") {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
 func TestScriptletFaults(t *testing.T) {
 	es := scriptletEntries()
 	for _, test := range []struct {
@@ -120,7 +138,6 @@ func TestScriptletFaults(t *testing.T) {
 		{"fewer indexes", replace(es, 1069, []uint32{0, 1})},
 		{"index too high", replace(es, 1069, []uint32{0, 2, 0})},
 		{"script without condition", replace(es, 1069, []uint32{0, 0, 0})},
-		{"no condition", replace(replace(replace(replace(es, 1066, nil), 1067, nil), 1068, nil), 1069, nil)},
 		{"two kinds", replace(es, 1068, []uint32{SenseTriggerIn, SenseTriggerIn, SenseTriggerUn})},
 		{"more priorities", replace(es, 5084, []uint32{1, 2})},
 		{"more flags", append(replace(es, 9999, nil), entry{5078, []uint32{1, 2}})},

@@ -1,6 +1,9 @@
 package rpm
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Scriptlet is one scriptlet or trigger of a header.
 type Scriptlet struct {
@@ -118,12 +121,8 @@ func (h *Header) triggers(t triggerTags) ([]Scriptlet, error) {
 		s.Slot = slot
 		s.Triggers = append(s.Triggers, c)
 	}
-	for i := range out {
-		if out[i].Slot == "" {
-			return nil, fmt.Errorf("%w: %s script %d has no condition", ErrHeader, t.prefix, i)
-		}
-	}
-	return out, nil
+	// rpmbuild merges conditions of one name, and may leave a script without any: it never runs.
+	return slices.DeleteFunc(out, func(s Scriptlet) bool { return s.Slot == "" }), nil
 }
 
 func triggerKind(flags uint32) string {
