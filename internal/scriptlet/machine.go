@@ -17,9 +17,9 @@ import (
 // The bounds of one scriptlet.
 const (
 	MaxSteps  = 4_000_000 // statements, words and directory entries looked at
-	MaxDepth  = 200        // programs, functions, sourced files and subshells within each other
-	MaxOutput = 64 << 20   // bytes of a pipe, a command substitution, a variable
-	MaxScript = 4 << 20    // bytes of a script in the tree
+	MaxDepth  = 200       // programs, functions, sourced files and subshells within each other
+	MaxOutput = 64 << 20  // bytes of a pipe, a command substitution, a variable
+	MaxScript = 4 << 20   // bytes of a script in the tree
 )
 
 // Limit says that a scriptlet went over a bound. No `|| :` swallows it.

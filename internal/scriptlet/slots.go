@@ -98,7 +98,7 @@ func (e *Engine) interpret(ctx context.Context, m *machine, p *Package, s *rpm.S
 			return 1, 0, err
 		}
 	}
-	c := process{env: scriptEnvironment(p.Prefixes), dir: "/", umask: 0o022, stdin: strings.NewReader(lines(files)), stdout: out, stderr: out}
+	c := process{env: scriptEnvironment(p.Prefixes), dir: "/", umask: 0o022, stdin: strings.NewReader(inputOf(files)), stdout: out, stderr: out}
 	if s.Interpreter[0] == luaInterpreter {
 		status, err = runLua(ctx, luaScript{
 			Body: body, Chunk: p.NEVRA.String() + " %" + s.Slot, Args: words, Files: files, FS: e.fs, Host: &e.o.Host, Stdout: out, Stderr: out,
@@ -136,7 +136,7 @@ func (e *Engine) interpret(ctx context.Context, m *machine, p *Package, s *rpm.S
 	return status, m.line, err
 }
 
-func lines(files []string) string {
+func inputOf(files []string) string {
 	if len(files) == 0 {
 		return ""
 	}
