@@ -162,6 +162,9 @@ func copyFiles(r *toolRun) error {
 	if err != nil {
 		return err
 	}
+	if r.has("parents") && !into {
+		return r.die(1, "with --parents, the destination must be a directory")
+	}
 	for _, s := range sources {
 		if r.has("strip-trailing-slashes") {
 			s = trimmed(s)
@@ -290,7 +293,10 @@ func (c *copier) copyFile(n *rootfs.Node, src, dst string) error {
 	switch {
 	case exists && r.has("no-clobber") && r.lastOf("no-clobber", "force", "interactive") == "no-clobber":
 		return nil
-	case exists && (old == n || oldLink == n) && !(r.has("remove-destination", "force") && old == n && oldLink != n):
+	case exists && !dereferenced && !oldLink.IsSymlink() && c.leadsTo(n, oldLink) && !r.has("remove-destination", "b", "backup"):
+		r.complain("'%s' and '%s' are the same file", src, dst)
+		return nil
+	case exists && (old == n || oldLink == n) && !(r.has("remove-destination") && old == n && oldLink != n):
 		if r.has("link") || !dereferenced && old != n && oldLink != n {
 			return nil
 		}
@@ -340,6 +346,12 @@ func (c *copier) copyFile(n *rootfs.Node, src, dst string) error {
 		return nil
 	}
 	return c.attributes(n, dst)
+}
+
+// leadsTo reports whether a link's target is a node.
+func (c *copier) leadsTo(link, n *rootfs.Node) bool {
+	target, err := c.FS.Stat("/", link.Path)
+	return err == nil && target == n
 }
 
 func linkKind(r *toolRun) string {
@@ -462,7 +474,7 @@ func (r *toolRun) move(src, dst string) error {
 		return nil
 	case exists && r.has("update") && old.MTime >= n.MTime:
 		return nil
-	case strings.HasPrefix(r.canonical(dst)+"/", n.Path+"/"):
+	case n.IsDir() && strings.HasPrefix(r.canonical(dst)+"/", n.Path+"/"):
 		r.complain("cannot move '%s' to a subdirectory of itself, '%s'", src, dst)
 		return nil
 	}

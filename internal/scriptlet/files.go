@@ -74,6 +74,16 @@ func removeFiles(r *toolRun) error {
 			r.complain("it is dangerous to operate recursively on '%s'", p)
 			continue
 		}
+		if link, lerr := r.FS.Lstat(r.Dir, trimmed(p)); err == nil && lerr == nil && link.IsSymlink() && n.IsDir() {
+			// With a slash behind it a link is gone through, and cannot be removed itself.
+			for _, name := range r.FS.tree.List(n.Path) {
+				if err := r.FS.RemoveAll("/", path.Join(n.Path, name)); err != nil {
+					return err
+				}
+			}
+			r.complain("cannot remove '%s': Not a directory", p)
+			continue
+		}
 		if err == nil && r.has("verbose") {
 			r.reportRemoval(n, p)
 		}
@@ -211,7 +221,11 @@ func (r *toolRun) makeParents(p string, verbose bool) error {
 				return err
 			}
 			if verbose {
-				r.printf("%s: created directory '%s'\n", r.name, dir)
+				verb := "created"
+				if r.name == "install" {
+					verb = "creating"
+				}
+				r.printf("%s: %s directory '%s'\n", r.name, verb, dir)
 			}
 		case err != nil:
 			return err
@@ -577,20 +591,11 @@ func (r *toolRun) chown(groupOnly bool) error {
 	}
 	follow := r.lastOf("no-dereference", "dereference") != "no-dereference"
 	for _, p := range r.args {
-		top := true
 		// chown -R does not follow links, not even those it is told.
 		err := r.walkTree(p, r.has("recursive"), follow && !r.has("recursive"), func(_ string, n *rootfs.Node) error {
 			if fromUser != nil && t.uid(n) != fromUser.ID || fromGroup != nil && t.gid(n) != fromGroup.ID {
 				return nil
 			}
-			if n.IsSymlink() && top && follow && r.has("recursive") {
-				target, err := r.FS.Stat("/", n.Path)
-				if err != nil {
-					return err
-				}
-				n = target
-			}
-			top = false
 			return r.FS.Chown("/", n.Path, user, group, false)
 		})
 		if err != nil {
@@ -671,7 +676,11 @@ func (r *toolRun) makeLink(target, p string) {
 		}
 	}
 	if old, err := r.FS.Lstat(r.Dir, p); err == nil && r.has("force") {
-		if same, err := r.FS.Lstat(r.Dir, target); !symbolic && err == nil && same == old {
+		same, err := r.FS.Lstat(r.Dir, target)
+		if symbolic {
+			same, err = r.FS.Stat(r.Dir, target)
+		}
+		if err == nil && same == old {
 			r.complain("'%s' and '%s' are the same file", target, p)
 			return
 		}
@@ -693,7 +702,11 @@ func (r *toolRun) makeLink(target, p string) {
 		if n, serr := r.FS.Stat(r.Dir, target); serr == nil && r.has("logical") {
 			source = n.Path
 		}
-		err = r.FS.Link(r.Dir, source, p)
+		if n, lerr := r.FS.Lstat(r.Dir, source); lerr == nil && n.IsSymlink() {
+			err = r.FS.Symlink(r.Dir, n.Link, p) // a second name of a link is as good as a second link
+		} else {
+			err = r.FS.Link(r.Dir, source, p)
+		}
 	}
 	if err != nil {
 		arrow := ""

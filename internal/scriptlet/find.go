@@ -78,7 +78,7 @@ func findFiles(r *toolRun) error {
 	test := findTest(func(*found) (bool, error) { return true, nil })
 	if f.at < len(f.args) {
 		var err error
-		if test, err = f.either(0); err != nil {
+		if test, err = f.list(0); err != nil {
 			return err
 		}
 		if f.at < len(f.args) {
@@ -166,6 +166,26 @@ func (f *finder) peek() string {
 	return ""
 }
 
+// list reads terms between commas: all are looked at, the last one counts.
+func (f *finder) list(depth int) (findTest, error) {
+	left, err := f.either(depth)
+	for err == nil && f.peek() == "," {
+		f.at++
+		a := left
+		b, err := f.either(depth)
+		if err != nil {
+			return nil, err
+		}
+		left = func(x *found) (bool, error) {
+			if _, err := a(x); err != nil || f.quit {
+				return false, err
+			}
+			return b(x)
+		}
+	}
+	return left, err
+}
+
 func (f *finder) either(depth int) (findTest, error) {
 	left, err := f.both(depth)
 	for err == nil && (f.peek() == "-o" || f.peek() == "-or") {
@@ -223,7 +243,7 @@ func (f *finder) not(depth int) (findTest, error) {
 		}, nil
 	case "(":
 		f.at++
-		inner, err := f.either(depth + 1)
+		inner, err := f.list(depth + 1)
 		if err != nil {
 			return nil, err
 		}
@@ -428,19 +448,7 @@ func (f *finder) size(arg string) (findTest, error) {
 	if digits == "" {
 		return nil, f.die(1, "Invalid argument '%s' to -size", arg)
 	}
-	inner, err := f.number("-size", digits, func(n *rootfs.Node) int64 {
-		size := n.Size
-		if n.IsSymlink() {
-			size = int64(len(n.Link))
-		}
-		return (size + unit - 1) / unit
-	})
-	return func(x *found) (bool, error) {
-		if x.node.IsDir() {
-			return false, f.unsupported("how big a directory is depends on the file system; ask for -type f first")
-		}
-		return inner(x)
-	}, err
+	return f.number("-size", digits, func(n *rootfs.Node) int64 { return (sizeOf(n) + unit - 1) / unit })
 }
 
 func (f *finder) kind(name, arg string) (findTest, error) {
@@ -621,13 +629,7 @@ func (f *finder) format(format string, x *found) (string, error) {
 		case 'n':
 			text(strconv.Itoa(links(f.FS, n)))
 		case 's':
-			size := n.Size
-			if n.IsSymlink() {
-				size = int64(len(n.Link))
-			} else if n.IsDir() {
-				size = 4096
-			}
-			text(strconv.FormatInt(size, 10))
+			text(strconv.FormatInt(sizeOf(n), 10))
 		case 'u':
 			if name := f.names.user(n); name != "" {
 				text(name)

@@ -2,6 +2,7 @@ package scriptlet
 
 import (
 	"bytes"
+	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -165,7 +166,7 @@ func (g *grep) compile(syntax string) error {
 	}
 	for _, p := range patterns {
 		re, err := compileRegex(p, regexOptions{extended: syntax == "extended-regexp", literal: syntax == "fixed-strings",
-			fold: fold, wholeLine: g.has("line-regexp"), wholeWord: g.has("word-regexp")})
+			loose: true, fold: fold, wholeLine: g.has("line-regexp"), wholeWord: g.has("word-regexp")})
 		if fatal(err) {
 			return err
 		}
@@ -311,6 +312,9 @@ func (g *grep) file(name string) error {
 	if binary && g.has("I") {
 		return nil
 	}
+	if binary {
+		b = bytes.ReplaceAll(b, []byte{0}, []byte{'\n'})
+	}
 	lines, _ := splitLines(b, g.end)
 	quiet := g.has("quiet", "files-with-matches", "files-without-match", "count")
 	count, last, left := 0, -1, 0
@@ -351,7 +355,8 @@ func (g *grep) file(name string) error {
 			continue
 		}
 		if binary {
-			g.printf("Binary file %s matches\n", shown)
+			_ = g.out.Flush()
+			fmt.Fprintf(g.Stderr, "grep: %s: binary file matches\n", shown)
 			return nil
 		}
 		if err := g.show(shown, lines, i, last); err != nil {

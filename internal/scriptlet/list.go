@@ -136,7 +136,7 @@ func (r *toolRun) sortListed(entries []listed) {
 		case "t":
 			c = cmp.Compare(b.node.MTime, a.node.MTime)
 		case "S":
-			c = cmp.Compare(b.node.Size, a.node.Size)
+			c = cmp.Compare(sizeOf(b.node), sizeOf(a.node))
 		}
 		if c == 0 {
 			c = strings.Compare(a.name, b.name)
@@ -175,13 +175,8 @@ func (r *toolRun) printListed(entries []listed, directory bool) error {
 	widths := make([]int, 5)
 	for i, e := range entries {
 		n := e.node
-		size := strconv.FormatInt(n.Size, 10)
-		switch n.Mode & rpm.ModeType {
-		case rpm.ModeSymlink:
-			size = strconv.Itoa(len(n.Link))
-		case rpm.ModeDir:
-			size = "4096"
-		case rpm.ModeChar, rpm.ModeBlock:
+		size := strconv.FormatInt(sizeOf(n), 10)
+		if kind := n.Mode & rpm.ModeType; kind == rpm.ModeChar || kind == rpm.ModeBlock {
 			size = fmt.Sprintf("%d, %d", n.Major, n.Minor)
 		}
 		user, group := t.user(n), t.group(n)
@@ -217,6 +212,17 @@ func (r *toolRun) printListed(entries []listed, directory bool) error {
 		r.printf("%s", end)
 	}
 	return nil
+}
+
+// sizeOf is the size that stat(2) gives; of a directory that of most of them on most file systems.
+func sizeOf(n *rootfs.Node) int64 {
+	switch {
+	case n.IsSymlink():
+		return int64(len(n.Link))
+	case n.IsDir():
+		return 4096
+	}
+	return n.Size
 }
 
 // blocks are the kilobytes that a file takes on a file system of blocks of 4096 bytes.
@@ -357,12 +363,7 @@ func (r *toolRun) statFormat(format, p string, n *rootfs.Node, t *names) (string
 		case 'h':
 			number = int64(links(r.FS, n))
 		case 's':
-			number = n.Size
-			if n.IsSymlink() {
-				number = int64(len(n.Link))
-			} else if n.IsDir() {
-				number = 4096
-			}
+			number = sizeOf(n)
 		case 'X', 'Y', 'Z':
 			number = n.MTime
 		case 'W':

@@ -26,6 +26,7 @@ type regexOptions struct {
 	lines     bool // ^ and $ match at line breaks too
 	escapes   bool // \n, \t and their like stand for characters, as in sed
 	awk       bool // escapes in brackets too
+	loose     bool // a parenthesis that closes nothing is itself
 	wholeLine bool
 	wholeWord bool
 	literal   bool // the pattern is text
@@ -290,7 +291,7 @@ func (p *regexParser) sequence(depth int) (*regexNode, error) {
 		if p.closes() && (depth > 0 || !p.o.extended) {
 			break
 		}
-		if p.closes() && !p.o.awk {
+		if p.closes() && !p.o.awk && !p.o.loose {
 			return nil, regexError(`Unmatched ) or \)`)
 		}
 		n, err := p.atom(depth, start)

@@ -130,7 +130,7 @@ func runSed(r *toolRun) error {
 				return err
 			}
 			if err != nil {
-				return s.fail("couldn't open file %s: %s", o.value, errorText(err))
+				return s.die(4, "couldn't open file %s: %s", o.value, errorText(err))
 			}
 			script = append(script, strings.TrimSuffix(string(b), "\n"))
 		}
@@ -204,6 +204,9 @@ func (s *sed) together() error {
 func (s *sed) separately() error {
 	suffix, inPlace := s.value("in-place")
 	status := 0
+	if len(s.args) == 0 {
+		return s.die(4, "no input files")
+	}
 	for _, name := range s.args {
 		if s.quit {
 			break
@@ -618,7 +621,7 @@ func (s *sed) inRange(c *sedCommand) (bool, error) {
 			c.activeEnd = s.number + c.to.line
 		case '*':
 			if c.activeEnd = s.number; c.to.line > 0 {
-				c.activeEnd = (s.number + c.to.line - 1) / c.to.line * c.to.line
+				c.activeEnd = (s.number/c.to.line + 1) * c.to.line
 			}
 		case '$':
 			c.active = !s.last()
@@ -782,7 +785,7 @@ func (s *sed) parse(script string) error {
 		case c.text == "":
 			goal = len(s.commands)
 		case !ok:
-			return s.fail("-e expression #1, char %d: can't find label for jump to `%s'", len(script), c.text)
+			return s.die(4, "-e expression #1, char %d: can't find label for jump to `%s'", len(script), c.text)
 		}
 		c.goal = goal
 	}
@@ -919,10 +922,6 @@ func (p *sedParser) delimited(pattern bool) (string, error) {
 			return "", p.wrong("unterminated address regex")
 		case rest[0] == '[' && pattern:
 			n := bracketLength(rest)
-			// A delimiter within brackets ends the pattern all the same.
-			if i := strings.Index(rest[:n], delimiter); i > 0 {
-				n = i
-			}
 			b.WriteString(rest[:n])
 			p.at += n
 			continue
@@ -982,10 +981,12 @@ func (p *sedParser) command() error {
 		}
 	}
 	p.skip(" \t")
-	for p.peek() == '!' {
+	if p.peek() == '!' {
 		c.not = true
 		p.at++
-		p.skip(" \t")
+		if p.skip(" \t"); p.peek() == '!' {
+			return p.wrong("multiple `!'s")
+		}
 	}
 	if p.at >= len(p.src) {
 		return p.wrong("missing command")
@@ -1116,6 +1117,9 @@ func (p *sedParser) text(c *sedCommand) error {
 			p.at++
 		} else {
 			p.at = before
+		}
+		if p.at >= len(p.src) {
+			return nil
 		}
 	} else if p.at >= len(p.src) {
 		return p.wrong("expected \\ after `a', `c' or `i'")

@@ -57,6 +57,8 @@ func systemCommands() map[string]Command {
 		"stdbuf":   tool("+input,i= output,o= error,e=", func(r *toolRun) error { return r.child(r.args) }),
 		"sync":     rawTool(func(r *toolRun) error { return nil }),
 		"timeout":  tool("+foreground preserve-status kill-after,k= signal,s= verbose,v", limited),
+		"test":     rawTool(conditional),
+		"[":        rawTool(conditional),
 		"true":     rawTool(func(r *toolRun) error { return nil }),
 		"tty":      tool("silent,quiet,s", notTerminal),
 		"uname": tool("all,a kernel-name,s nodename,n kernel-release,r kernel-version,v machine,m processor,p hardware-platform,i "+
@@ -83,6 +85,11 @@ func (r *toolRun) child(args []string) error {
 	status, err := r.Run(r.ctx, args, r.Stdin, r.Stdout, r.Stderr)
 	r.status = status
 	return err
+}
+
+// conditional is test, as the shell knows it.
+func conditional(r *toolRun) error {
+	return r.child(append([]string{"sh", "-c", shellQuote(r.name) + ` "$@"`, "sh"}, r.args...))
 }
 
 func limited(r *toolRun) error {

@@ -1,0 +1,109 @@
+package scriptlet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"slim/internal/tooltest"
+)
+
+// outcome is what a script says and leaves in its directory.
+type outcome struct {
+	Status int
+	Stdout []string
+	Tree   []string
+}
+
+// realOutcome runs a script with the machine's own shell and tools, in a directory of its own that counts as /work.
+func realOutcome(t *testing.T, script string) outcome {
+	t.Helper()
+	dir := t.TempDir()
+	work := filepath.Join(dir, "work")
+	if err := os.Mkdir(work, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "script"), []byte(script), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "--posix", "../script")
+	cmd.Dir = work
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "TZ=UTC"}
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	f := fsOf(hostTree(t, work))
+	return outcome{cmd.ProcessState.ExitCode(), strings.Split(strings.ReplaceAll(string(out), dir, ""), "\n"), listing(t, f, nil)}
+}
+
+// nativeOutcome runs a script on a tree.
+func nativeOutcome(t *testing.T, script string) (outcome, string, error) {
+	t.Helper()
+	m := testMachine(t, withFile(t, "/etc/group", "root:x:0:\n", 0o644))
+	m.toolbox = true
+	var out, errs bytes.Buffer
+	status, err := m.shellProgram(context.Background(), process{
+		args: []string{"sh", "../script"}, env: map[string]string{"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"},
+		dir: "/work", umask: 0o022, stdin: strings.NewReader(""), stdout: &out, stderr: &errs, body: &script,
+	})
+	var tree []string
+	for _, line := range listing(t, m.fs, func(p string) bool { return !strings.HasPrefix(p, "/work/") }) {
+		tree = append(tree, strings.Replace(line, " /work/", " /", 1))
+	}
+	slices.Sort(tree)
+	return outcome{status, strings.Split(out.String(), "\n"), tree}, errs.String(), err
+}
+
+// TestTools runs the scripts of testdata/tools with the machine's own tools and with those here. A line is a script, in
+// which ";;" between programs prints the first one's status; a script of several lines stands in a file of its own.
+func TestTools(t *testing.T) {
+	tooltest.NeedRoot(t)
+	tooltest.Need(t, "bash", "sed", "grep", "find", "xargs", "diff")
+	names, err := filepath.Glob("testdata/tools/*.txt")
+	if err != nil || len(names) == 0 {
+		t.Fatal("no cases", err)
+	}
+	for _, name := range names {
+		a, err := txtar.ParseFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		prelude, scripts := "", []string{}
+		for _, line := range strings.Split(string(a.Comment), "\n") {
+			if p, ok := strings.CutPrefix(line, "prelude: "); ok {
+				prelude = p + "\n"
+			} else if line != "" && line[0] != '#' {
+				scripts = append(scripts, strings.ReplaceAll(line, " ;; ", "; echo =$?; "))
+			}
+		}
+		for _, f := range a.Files {
+			scripts = append(scripts, string(f.Data))
+		}
+		for _, script := range scripts {
+			t.Run(strings.TrimSuffix(filepath.Base(name), ".txt")+"/"+script, func(t *testing.T) {
+				want := realOutcome(t, prelude+script)
+				got, errs, err := nativeOutcome(t, prelude+script)
+				if err != nil {
+					t.Fatalf("%v\nreal: %+v", err, want)
+				}
+				if d := cmp.Diff(want, got); d != "" {
+					t.Errorf("real (-) and native (+) differ:\n%s\nstderr: %s", d, errs)
+				}
+			})
+		}
+	}
+}
