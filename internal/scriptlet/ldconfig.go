@@ -24,9 +24,12 @@ const (
 	maxMatchedFiles = 1 << 16
 )
 
-// ldconfigCommands are the commands that keep the cache of the dynamic loader.
+// ldconfigCommands are the commands that keep the caches of glibc.
 func ldconfigCommands() map[string]Command {
-	return map[string]Command{"ldconfig": tool("p,print-cache v,verbose N X r= C= f= n l c,format= i,ignore-aux-cache V,version", runLdconfig)}
+	return map[string]Command{
+		"ldconfig":    tool("p,print-cache v,verbose N X r= C= f= n l c,format= i,ignore-aux-cache V,version", runLdconfig),
+		"iconvconfig": iconvconfigCommand(),
+	}
 }
 
 // loader is what is particular about the ldconfig of a distribution: glibc's version, how it was built, for what.

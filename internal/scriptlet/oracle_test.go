@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -127,16 +128,19 @@ type answer struct {
 	Tree           []string
 }
 
-// callNative runs a command of the registry on f.
-func callNative(t testing.TB, f *FS, stdin string, args ...string) answer {
-	t.Helper()
+// nativeCommands are the commands that write what the programs of glibc, systemd and alternatives write.
+func nativeCommands() map[string]Command {
 	all := map[string]Command{}
 	for _, table := range []map[string]Command{ldconfigCommands(), alternativesCommands(), tmpfilesCommands()} {
-		for name, c := range table {
-			all[name] = c
-		}
+		maps.Copy(all, table)
 	}
-	command := all[filepath.Base(args[0])]
+	return all
+}
+
+// callNative runs one of them on f.
+func callNative(t testing.TB, f *FS, stdin string, args ...string) answer {
+	t.Helper()
+	command := nativeCommands()[filepath.Base(args[0])]
 	if command == nil {
 		t.Fatalf("no command %s", args[0])
 	}

@@ -26,10 +26,12 @@ const (
 	maxTmpfilesBraces  = 4096 // patterns that one with {} stands for
 )
 
-// tmpfilesCommands are the commands that make what tmpfiles.d describes.
+// tmpfilesCommands are the commands that make what tmpfiles.d describes, and small ones of systemd.
 func tmpfilesCommands() map[string]Command {
 	run := tool("create remove clean boot E prefix= exclude-prefix= root= replace= no-pager", runTmpfiles)
-	return map[string]Command{"systemd-tmpfiles": run, "systemd-tmpfiles.standalone": run}
+	all := miscCommands()
+	all["systemd-tmpfiles"], all["systemd-tmpfiles.standalone"] = run, run
+	return all
 }
 
 // tmpfiles is one run of systemd-tmpfiles (systemd, src/tmpfiles/tmpfiles.c; tmpfiles.d(5)). It leaves out extended
