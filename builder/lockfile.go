@@ -121,6 +121,8 @@ const (
 	maxLockSize  = 64 << 20
 	maxLockLine  = 4096
 	maxLockLines = 2_000_000
+
+	maxLockBuilds = 16 // of a name on a platform, for different architectures
 )
 
 // ReadLockFile reads the lock at path. What is wrong in it is a *RecipeError, a missing file an fs.ErrNotExist.
@@ -522,18 +524,28 @@ func (p *lockParser) pkg(l *lockLine) {
 func (p *lockParser) check() {
 	const hint = "take one side of the merge, then run slim lock"
 	line := func(pkg *LockFilePackage) int { return p.at[fmt.Sprintf("package %s on %s", pkg.NEVRA, pkg.Platform)] }
-	index := p.lock.index()
+	type build struct {
+		platform   Platform
+		name, arch string
+	}
+	first, count := map[build]int{}, map[build]int{}
 	for i := range p.lock.Packages {
 		pkg := &p.lock.Packages[i]
-		for _, o := range index[pkg.Platform][pkg.Name] {
-			if o != pkg && o.Arch == pkg.Arch && line(o) < line(pkg) {
-				p.fault(line(pkg), hint, "a second build of %s on %s, first in line %d", pkg.Name, pkg.Platform, line(o))
-			}
+		b := build{pkg.Platform, pkg.Name, pkg.Arch}
+		if first[b] > 0 {
+			p.fault(max(line(pkg), first[b]), hint, "a second build of %s on %s, first in line %d", pkg.Name, pkg.Platform, min(line(pkg), first[b]))
+		}
+		first[b] = line(pkg)
+		b.arch = ""
+		if count[b]++; count[b] > maxLockBuilds {
+			p.fault(line(pkg), "", "more than %d builds of %s on %s", maxLockBuilds, pkg.Name, pkg.Platform)
+			return
 		}
 		if p.at[strings.TrimRight("source "+pkg.Platform.String()+" "+pkg.Component, " ")] == 0 {
 			p.fault(line(pkg), hint, "package %s is of the source %s %s, which the lock does not have", pkg.NEVRA, pkg.Platform, pkg.Component)
 		}
 	}
+	index := p.lock.index()
 	taken := map[*LockFilePackage]bool{}
 	for _, r := range p.lock.Recipes {
 		at := p.at["recipe "+r.File]

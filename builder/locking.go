@@ -124,23 +124,26 @@ type solvedPlatform struct {
 // words fills in the repository and the recipes, as they ask.
 func (l *locking) words() error {
 	f, old := l.result.File, l.req.Old
+	var entries []LockedRecipe
+	for _, r := range l.req.Recipes {
+		entry, err := lockedRecipe(r, l.req.Dir)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, entry)
+	}
 	for i, r := range l.req.Recipes {
 		repo := lockedRepository(r, l.req.Dir)
 		if i == 0 {
 			f.Repository = repo
 		}
-		if faults := repo.differs(f.Repository); len(faults) > 0 {
-			return &LockUsageError{fmt.Sprintf("%s and %s cannot share a lock: the repository is not the same: %s",
-				l.req.Recipes[0].File, r.File, strings.Join(faults, "; ")), "keep recipes of different repositories in directories of their own"}
+		if faults := repo.differs(f.Repository, "not"); len(faults) > 0 {
+			return &LockUsageError{fmt.Sprintf("%s and %s cannot share a lock, as the repository is not the same: %s",
+				r.File, l.req.Recipes[0].File, strings.Join(faults, "; ")), "keep recipes of different repositories in directories of their own"}
 		}
-		entry, err := lockedRecipe(r, l.req.Dir)
-		if err != nil {
-			return err
+		if f.Recipe(entries[i].File) == nil {
+			f.Recipes = append(f.Recipes, entries[i])
 		}
-		if f.Recipe(entry.File) != nil {
-			continue
-		}
-		f.Recipes = append(f.Recipes, entry)
 	}
 	if old == nil {
 		return nil
@@ -153,7 +156,7 @@ func (l *locking) words() error {
 			l.result.Dropped = append(l.result.Dropped, r.File)
 			continue
 		}
-		if faults := f.Repository.differs(old.Repository); len(faults) > 0 {
+		if faults := f.Repository.differs(old.Repository, "and was"); len(faults) > 0 {
 			return &LockUsageError{fmt.Sprintf("the lock also covers %s, and the repository has changed: %s", r.File, strings.Join(faults, "; ")),
 				"name all recipes of the lock"}
 		}
@@ -183,22 +186,22 @@ func lockedRepository(r *Recipe, dir string) LockedRepository {
 	return out
 }
 
-// differs says in what a recipe's repository is not that of a lock.
-func (r LockedRepository) differs(locked LockedRepository) []string {
+// differs says in what a repository is not another one, with a word for the other.
+func (r LockedRepository) differs(other LockedRepository, word string) []string {
 	var out []string
 	add := func(key, says, was string) {
 		if says != was {
-			out = append(out, fmt.Sprintf("repository.%s is %s, and was %s", key, orNone(says), orNone(was)))
+			out = append(out, fmt.Sprintf("repository.%s is %s, %s %s", key, orNone(says), word, orNone(was)))
 		}
 	}
 	kinds := [...]string{"baseurl", "mirrorlist", "metalink"}
-	if r.Kind != locked.Kind {
-		out = append(out, fmt.Sprintf("repository has a %s, and had a %s", kinds[r.Kind], kinds[locked.Kind]))
+	if r.Kind != other.Kind {
+		out = append(out, fmt.Sprintf("the address of the repository is a %s, %s a %s", kinds[r.Kind], word, kinds[other.Kind]))
 	} else {
-		add(kinds[r.Kind], strings.TrimRight(r.Address, "/"), strings.TrimRight(locked.Address, "/"))
+		add(kinds[r.Kind], strings.TrimRight(r.Address, "/"), strings.TrimRight(other.Address, "/"))
 	}
-	add("components", strings.Join(r.Components, ", "), strings.Join(locked.Components, ", "))
-	add("releasever", r.ReleaseVer, locked.ReleaseVer)
+	add("components", strings.Join(r.Components, ", "), strings.Join(other.Components, ", "))
+	add("releasever", r.ReleaseVer, other.ReleaseVer)
 	return out
 }
 
@@ -768,7 +771,7 @@ func (f *LockFile) Fit(r *Recipe) []Misfit {
 		out = append(out, Misfit{Recipe: r.File, Message: fmt.Sprintf(format, args...)})
 	}
 	dir := filepath.Dir(LockPath(r))
-	for _, fault := range lockedRepository(r, dir).differs(f.Repository) {
+	for _, fault := range lockedRepository(r, dir).differs(f.Repository, "and was") {
 		add("%s", fault)
 	}
 	now, err := lockedRecipe(r, dir)

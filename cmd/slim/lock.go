@@ -243,11 +243,12 @@ func (l *lockRun) lock(ctx context.Context, from, export string) error {
 			return err
 		}
 	}
-	if err := l.write(result); err != nil {
+	written, err := l.write(result)
+	if err != nil {
 		return err
 	}
 	if l.flags.json {
-		return writeJSON(l.env.stdout, lockAnswer(l.path, true, result))
+		return writeJSON(l.env.stdout, lockAnswer(l.path, written, result))
 	}
 	out := &lines{w: l.env.stdout}
 	if l.old != nil {
@@ -293,11 +294,12 @@ func (l *lockRun) solve(ctx context.Context, req builder.LockRequest) (*builder.
 }
 
 // write replaces the lock when something in it is new.
-func (l *lockRun) write(result *builder.LockResult) error {
+func (l *lockRun) write(result *builder.LockResult) (bool, error) {
 	if l.old != nil && string(l.old.Bytes()) == string(result.File.Bytes()) {
-		return nil
+		return false, nil
 	}
-	return result.File.Write(l.path)
+	err := result.File.Write(l.path)
+	return err == nil, err
 }
 
 func lockSummary(f *builder.LockFile) string {

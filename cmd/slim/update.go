@@ -77,13 +77,14 @@ func (u *update) run(ctx context.Context, env *environment, flags *workFlags, ar
 	if err != nil {
 		return err
 	}
+	written := false
 	if !u.dryRun {
-		if err := l.write(result); err != nil {
+		if written, err = l.write(result); err != nil {
 			return err
 		}
 	}
 	if flags.json {
-		return writeJSON(env.stdout, lockAnswer(l.path, !u.dryRun, result))
+		return writeJSON(env.stdout, lockAnswer(l.path, written, result))
 	}
 	out := &lines{w: env.stdout}
 	if u.markdown {
