@@ -38,8 +38,10 @@ func TestUnknownOptionsAreRefused(t *testing.T) {
 		{"iconvconfig", "--frobnicate"}, {"journalctl", "-b"}, {"systemd-hwdb", "query"}, {"systemd-machine-id-setup", "--print"},
 	} {
 		f := fsOf(hostTree(t, t.TempDir()))
-		if err := f.MkdirAll("/", "/etc/alternatives", 0o755); err != nil {
-			t.Fatal(err)
+		for _, dir := range []string{"/etc/alternatives", "/var/lib/alternatives"} {
+			if err := f.MkdirAll("/", dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
 		}
 		var out bytes.Buffer
 		_, err := nativeCommands()[args[0]](context.Background(), &Call{Args: args, Env: func(string) string { return "" }, Dir: "/",

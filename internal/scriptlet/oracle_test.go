@@ -3,6 +3,7 @@ package scriptlet
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -111,7 +112,11 @@ func listing(t testing.TB, f *FS, skip func(p string) bool) []string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			line += fmt.Sprintf(" %q", b)
+			if len(b) < 1<<16 {
+				line += fmt.Sprintf(" %q", b)
+			} else {
+				line += fmt.Sprintf(" %x", sha256.Sum256(b))
+			}
 		case !n.IsDir():
 			line += fmt.Sprintf(" %d,%d", n.Major, n.Minor)
 		}
