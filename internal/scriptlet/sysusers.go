@@ -1,6 +1,7 @@
 package scriptlet
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -64,6 +65,9 @@ func sysusers(r *toolRun) error {
 				return err
 			}
 		}
+		if s.status != 0 {
+			return errStop
+		}
 		return nil
 	}
 	if replacing || len(r.args) == 0 {
@@ -114,6 +118,7 @@ func (s *sysusersRun) configured(replace string, given func() error) error {
 			continue
 		} else {
 			err = s.file(files[n])
+			s.status = 0 // what is wrong in a file that is there does not keep the others from counting
 		}
 		if err != nil {
 			return err
@@ -380,7 +385,7 @@ func (s *sysusersRun) addGroup(u *sysuser) error {
 	}
 	if u.gidSet && !s.free(u.gid, u.name, false, false) {
 		if u.strict {
-			return s.die(1, "Failed to create %s, please create GID %d", u.name, u.gid)
+			return skipSysuser(fmt.Sprintf("Failed to create %s: please create GID %d", u.name, u.gid))
 		}
 		u.gidSet = false
 	}
@@ -450,7 +455,7 @@ func (s *sysusersRun) ownGroup(u *sysuser) error {
 	if u.group != "" {
 		_, f := s.db.group.named(u.group)
 		if f == nil {
-			return s.die(1, "Group '%s' not found.", u.group)
+			return skipSysuser(fmt.Sprintf("Group %s not found.", u.group))
 		}
 		u.gid, _ = parseID(f[2])
 		u.gidSet, u.strict = true, true
@@ -460,22 +465,38 @@ func (s *sysusersRun) ownGroup(u *sysuser) error {
 		if _, f := s.db.group.withID(u.gid); f != nil || slices.ContainsFunc(s.madeGroups, func(g *sysuser) bool { return g.gid == u.gid }) {
 			return nil
 		}
+		return skipSysuser(fmt.Sprintf("Failed to create %s: please create GID %d", u.name, u.gid))
 	}
 	return s.addGroup(u)
+}
+
+// skipSysuser is why a user or group is not made; the others are.
+type skipSysuser string
+
+func (e skipSysuser) Error() string { return string(e) }
+
+func (s *sysusersRun) skipped(err error) error {
+	var skip skipSysuser
+	if errors.As(err, &skip) {
+		fmt.Fprintln(s.Stderr, err)
+		return nil
+	}
+	return err
 }
 
 func (s *sysusersRun) apply() error {
 	status := s.status
 	for _, g := range s.groups {
-		if err := s.addGroup(g); err != nil {
+		if err := s.skipped(s.addGroup(g)); err != nil {
 			return err
 		}
 	}
 	for _, u := range s.users {
-		if err := s.ownGroup(u); err != nil {
-			return err
+		err := s.ownGroup(u)
+		if err == nil {
+			err = s.addUser(u)
 		}
-		if err := s.addUser(u); err != nil {
+		if err := s.skipped(err); err != nil {
 			return err
 		}
 	}

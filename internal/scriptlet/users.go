@@ -179,6 +179,16 @@ func (a *accountFile) set(i int, fields []string) {
 	a.lines[i], a.changed = strings.Join(fields, ":"), true
 }
 
+// replace is set, but a line with a new name goes to the end, as shadow-utils has it.
+func (a *accountFile) replace(i int, fields []string, renamed bool) {
+	if !renamed {
+		a.set(i, fields)
+		return
+	}
+	a.remove(i)
+	a.add(fields...)
+}
+
 // add puts a line at the end, before the lines of NIS.
 func (a *accountFile) add(fields ...string) {
 	at := len(a.lines)
@@ -382,11 +392,7 @@ func (r *toolRun) oneName() (string, error) {
 }
 
 // newGroup adds the lines of a group.
-func (db *accountDB) newGroup(name string, gid uint32, password, members string) {
-	pw := "x"
-	if !db.gshadow.there && password != "!" {
-		pw = password
-	}
+func (db *accountDB) newGroup(name string, gid uint32, pw, password, members string) {
 	db.group.add(name, pw, strconv.FormatUint(uint64(gid), 10), members)
 	if db.gshadow.there {
 		db.gshadow.add(name, password, "", members)
@@ -446,7 +452,11 @@ func addGroup(r *toolRun) error {
 			return r.die(exitArgument, "user '%s' does not exist", m)
 		}
 	}
-	db.newGroup(name, gid, password, members)
+	pw := "x"
+	if ok && !db.gshadow.there {
+		pw = password
+	}
+	db.newGroup(name, gid, pw, password, members)
 	return db.save()
 }
 
@@ -503,7 +513,11 @@ func addUser(r *toolRun) error {
 		if u.gid, ok = db.newID(db.group, "GID", u.system, int64(u.uid)); !ok {
 			return r.die(exitIDInUse, "can't create group")
 		}
-		db.newGroup(name, u.gid, "!", "")
+		pw := "x"
+		if !db.gshadow.there {
+			pw = "!"
+		}
+		db.newGroup(name, u.gid, pw, "!", "")
 	}
 	r.writeUser(db, u)
 	if err := db.save(); err != nil {
@@ -558,7 +572,7 @@ func (r *toolRun) readUser(db *accountDB, name string) (*userSpec, error) {
 		}
 		u.password = v
 	}
-	u.gid = 1000
+	u.gid = 100
 	if g := db.defaults["GROUP"]; g != "" {
 		if _, f := db.findGroup(g); f != nil {
 			u.gid, _ = parseID(f[2])
@@ -812,21 +826,23 @@ func modifyUser(r *toolRun) error {
 		groups = append(groups, f[0])
 	}
 	if slices.Equal(old, user) && !grouping && !r.has("lock", "unlock", "password") {
-		fmt.Fprintln(r.Stderr, "usermod: no changes")
+		r.printf("usermod: no changes\n")
 		return nil
 	}
-	db.passwd.set(at, user)
-	if i, f := db.shadow.named(name); f != nil {
-		if f[0] = user[0]; r.has("lock", "unlock", "password") {
+	secret := r.has("lock", "unlock", "password")
+	if i, f := db.shadow.named(name); f != nil && (secret || user[0] != name) {
+		if f[0] = user[0]; secret {
 			f[1] = r.newPassword(f[1])
 			if r.has("password") {
 				f[2] = db.day()
 			}
 		}
-		db.shadow.set(i, f)
-	} else if r.has("lock", "unlock", "password") {
+		db.shadow.replace(i, f, user[0] != name)
+	} else if secret {
 		user[1] = r.newPassword(user[1])
-		db.passwd.set(at, user)
+	}
+	if secret || !slices.Equal(old, user) {
+		db.passwd.replace(at, user, user[0] != name)
 	}
 	if grouping || user[0] != name {
 		r.regroup(db, name, user[0], grouping, groups)
@@ -1031,12 +1047,12 @@ func modifyGroup(r *toolRun) error {
 	if pw && !db.gshadow.there {
 		group[1] = password
 	}
-	db.group.set(at, group)
+	db.group.replace(at, group, group[0] != name)
 	if i, f := db.gshadow.named(name); f != nil && (group[0] != name || pw) {
 		if f[0] = group[0]; pw {
 			f[1] = password
 		}
-		db.gshadow.set(i, f)
+		db.gshadow.replace(i, f, group[0] != name)
 	}
 	if group[2] != oldID {
 		for i, l := range db.passwd.lines {
@@ -1104,7 +1120,13 @@ func deleteUser(r *toolRun) error {
 		return nil
 	}
 	for _, p := range []string{join(strings.TrimSuffix(db.defs["MAIL_DIR"], "/"), name), user[5]} {
-		if p == "/" || !strings.HasPrefix(p, "/") || !r.FS.Exists("/", p) {
+		n, err := r.FS.Stat("/", p)
+		if p == "/" || !strings.HasPrefix(p, "/") || err != nil {
+			continue
+		}
+		if uid, _ := parseID(user[2]); r.FS.names().uid(n) != uid && !r.has("force") {
+			fmt.Fprintf(r.Stderr, "userdel: %s not owned by %s, not removing\n", p, name)
+			r.status = exitCreateHome
 			continue
 		}
 		if err := r.FS.RemoveAll("/", p); err != nil {
@@ -1212,6 +1234,9 @@ func changePassword(r *toolRun) error {
 		return r.unsupported("setting passwords is not known here")
 	}
 	db.shadow.set(i, f)
+	if !r.has("quiet") {
+		r.printf("passwd: password changed.\n")
+	}
 	return db.save()
 }
 
@@ -1282,21 +1307,42 @@ func (r *toolRun) convert(public, secret string) error {
 			}
 			to.add(f[0], f[1], db.day(), age("PASS_MIN_DAYS"), age("PASS_MAX_DAYS"), age("PASS_WARN_AGE"), "", "", "")
 		}
-		if f[1] != "x" {
+		if f[1] != "x" || line == nil {
 			f[1] = "x"
 			from.set(i, f)
 		}
 	}
-	to.changed = to.changed || !to.there
-	if err := db.save(); err != nil || to.there {
+	if from == db.group { // grpconv writes both whatever changed
+		from.changed, to.changed = from.there, true
+	}
+	fresh := to.changed && !to.there
+	if err := db.save(); err != nil {
 		return err
 	}
+	if public == "/etc/passwd" && r.FS.Exists("/", "/etc/passwd-") {
+		if err := r.FS.Chmod("/", "/etc/passwd-", 0o600); err != nil {
+			return err
+		}
+	}
+	if group := r.FS.names().lookupGroup("shadow"); fresh && group != nil {
+		if err := r.FS.Chown("/", secret, nil, group, true); err != nil {
+			return err
+		}
+		return r.FS.Chmod("/", secret, 0o440)
+	}
+	return nil
+}
+
+func (r *toolRun) getentUsage() error {
+	r.printf("Try `getent --help' or `getent --usage' for more information.\n")
+	r.status = 1
 	return nil
 }
 
 func getEntries(r *toolRun) error {
 	if len(r.args) == 0 {
-		return r.die(1, "wrong number of arguments")
+		r.complain("wrong number of arguments")
+		return r.getentUsage()
 	}
 	if r.has("service") && len(r.values("service")) > 0 {
 		for _, s := range r.values("service") {
@@ -1313,8 +1359,7 @@ func getEntries(r *toolRun) error {
 			return r.unsupported("only users and groups are known here")
 		}
 		fmt.Fprintf(r.Stderr, "Unknown database: %s\n", database)
-		r.status = 1
-		return nil
+		return r.getentUsage()
 	}
 	a, err := loadAccounts(r.FS, "/etc/"+database, fields)
 	if err != nil && !errors.Is(err, errNoEntry) {
