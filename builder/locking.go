@@ -95,6 +95,7 @@ func MakeLock(ctx context.Context, req LockRequest, o Options) (*LockResult, err
 		return nil, err
 	}
 	l.compare()
+	l.result.Held = distinct(l.result.Held)
 	return l.result, nil
 }
 
@@ -157,8 +158,10 @@ func (l *locking) words() error {
 			continue
 		}
 		if faults := f.Repository.differs(old.Repository, "and was"); len(faults) > 0 {
-			return &LockUsageError{fmt.Sprintf("the lock also covers %s, and the repository has changed: %s", r.File, strings.Join(faults, "; ")),
-				"name all recipes of the lock"}
+			return &LockUsageError{
+				fmt.Sprintf("the lock also covers %s, and the repository has changed: %s", r.File, strings.Join(faults, "; ")),
+				"name all recipes of the lock",
+			}
 		}
 		f.Recipes = append(f.Recipes, r)
 	}

@@ -163,20 +163,34 @@ func TestLockTogether(t *testing.T) {
 		// What each takes, or what the error says.
 		wantA, wantB, fault string
 	}{
-		{name: "alone they would differ", a: "packages: [app]", b: "packages: [single, libc-1]",
-			wantA: "app-1 libc-1 single-1", wantB: "libc-1 single-1"},
-		{name: "a bound of one binds both", a: "packages: [app, full]", b: "packages: [low]",
-			wantA: "app-1 full-1 libc-1", wantB: "libc-1 low-1"},
-		{name: "in conflict with each other", a: "packages: [full, libc]", b: "packages: [single, libc]",
-			wantA: "full-1 libc-2", wantB: "libc-2 single-1"},
-		{name: "one excludes what the other takes", a: "packages: [app]\nexclude: [single]", b: "packages: [single]",
-			wantA: "app-1 full-1 libc-2", wantB: "single-1"},
-		{name: "one prefers", a: "packages: [app]\nprefer: [single]", b: "packages: [app]",
-			wantA: "app-1 libc-2 single-1", wantB: "app-1 libc-2 single-1"},
-		{name: "one follows no requirements", a: "packages: [libc, full]\ndependencies: named", b: "packages: [app]",
-			wantA: "full-1 libc-2", wantB: "app-1 full-1 libc-2"},
-		{name: "two versions", a: "packages: [libc-1]", b: "packages: [libc-2]",
-			fault: "b.yaml: it and the other recipes cannot share one build of each package\n  it takes libc-2-1.x86_64, the others 1-1"},
+		{
+			name: "alone they would differ", a: "packages: [app]", b: "packages: [single, libc-1]",
+			wantA: "app-1 libc-1 single-1", wantB: "libc-1 single-1",
+		},
+		{
+			name: "a bound of one binds both", a: "packages: [app, full]", b: "packages: [low]",
+			wantA: "app-1 full-1 libc-1", wantB: "libc-1 low-1",
+		},
+		{
+			name: "in conflict with each other", a: "packages: [full, libc]", b: "packages: [single, libc]",
+			wantA: "full-1 libc-2", wantB: "libc-2 single-1",
+		},
+		{
+			name: "one excludes what the other takes", a: "packages: [app]\nexclude: [single]", b: "packages: [single]",
+			wantA: "app-1 full-1 libc-2", wantB: "single-1",
+		},
+		{
+			name: "one prefers", a: "packages: [app]\nprefer: [single]", b: "packages: [app]",
+			wantA: "app-1 libc-2 single-1", wantB: "app-1 libc-2 single-1",
+		},
+		{
+			name: "one follows no requirements", a: "packages: [libc, full]\ndependencies: named", b: "packages: [app]",
+			wantA: "full-1 libc-2", wantB: "app-1 full-1 libc-2",
+		},
+		{
+			name: "two versions", a: "packages: [libc-1]", b: "packages: [libc-2]",
+			fault: "b.yaml: it and the other recipes cannot share one build of each package\n  it takes libc-2-1.x86_64, the others 1-1",
+		},
 		{name: "nobody has it", a: "packages: [app]", b: "packages: [nosuch]", fault: "b.yaml: nosuch names no package"},
 		{name: "named lacks something", a: "packages: [app]\ndependencies: named", b: "packages: [app]", fault: "a.yaml: "},
 	} {
@@ -262,27 +276,47 @@ func TestRelock(t *testing.T) {
 		changes       []string
 	}{
 		{name: "nothing", before: "app, other, user", repo: bothPackages, want: "app-1 chosen-a-1 lib-1 other-1 user-1"},
-		{name: "a package more", before: "app, user", after: "app, user, other", repo: bothPackages, want: "app-1 chosen-a-1 lib-1 other-2 user-1",
-			changes: []string{"other - -> 2-1"}},
+		{
+			name: "a package more", before: "app, user", after: "app, user, other", repo: bothPackages, want: "app-1 chosen-a-1 lib-1 other-2 user-1",
+			changes: []string{"other - -> 2-1"},
+		},
 		{name: "a package less", before: "app, other", after: "app", repo: bothPackages, want: "app-1 lib-1", changes: []string{"other 1-1 -> -"}},
-		{name: "the one that goes with what is locked", before: "app", after: "app, tool", repo: bothPackages, want: "app-1 lib-1 tool-1",
-			changes: []string{"tool - -> 1-1"}},
-		{name: "one that needs a newer lib", before: "app, other", after: "app, other, late", repo: bothPackages, want: "app-1 late-1 lib-2 other-1",
-			changes: []string{"late - -> 1-1", "lib 1-1 -> 2-1 S-1 S-2"}},
-		{name: "gone", before: "app", repo: strings.Replace(bothPackages, "package lib-1-1.x86_64", "package old-1-1.x86_64", 1), want: "app-1 lib-2",
-			gone: "lib-1-1.x86_64", changes: []string{"lib 1-1 -> 2-1 S-1 S-2"}},
-		{name: "built again", before: "lib", repo: strings.Replace(one, "package lib-1-1.x86_64", "package lib-1-1.x86_64\nbuildtime 1700000001", 1), want: "lib-1",
-			changes: []string{"lib 1-1 -> 1-1"}},
-		{name: "update", before: "app, other, user", repo: bothPackages, request: LockRequest{Refresh: RefreshAll}, want: "aaa-1 app-2 lib-2 other-2 user-1",
-			changes: []string{"aaa - -> 1-1", "app 1-1 -> 2-1", "chosen-a 1-1 -> -", "lib 1-1 -> 2-1 S-1 S-2", "other 1-1 -> 2-1 B-1"}},
-		{name: "update one", before: "app, other", repo: bothPackages, request: LockRequest{Refresh: RefreshNamed, Packages: []string{"other"}}, want: "app-1 lib-1 other-2",
-			changes: []string{"other 1-1 -> 2-1 B-1"}},
-		{name: "update one and what it needs", before: "app, other", repo: bothPackages, request: LockRequest{Refresh: RefreshNamed, Packages: []string{"app"}},
-			want: "app-2 lib-2 other-1", changes: []string{"app 1-1 -> 2-1", "lib 1-1 -> 2-1 S-1 S-2"}},
-		{name: "update what cannot be", before: "app, other, bad", repo: bothPackages, request: LockRequest{Refresh: RefreshNamed, Packages: []string{"bad", "other"}},
-			want: "app-1 bad-1 lib-1 other-2", held: "bad", changes: []string{"other 1-1 -> 2-1 B-1"}},
-		{name: "security", before: "app, other, bad, user", repo: bothPackages, request: LockRequest{Refresh: RefreshSecurity},
-			want: "app-1 bad-1 chosen-a-1 lib-2 other-1 user-1", changes: []string{"lib 1-1 -> 2-1 S-1 S-2"}},
+		{
+			name: "the one that goes with what is locked", before: "app", after: "app, tool", repo: bothPackages, want: "app-1 lib-1 tool-1",
+			changes: []string{"tool - -> 1-1"},
+		},
+		{
+			name: "one that needs a newer lib", before: "app, other", after: "app, other, late", repo: bothPackages, want: "app-1 late-1 lib-2 other-1",
+			changes: []string{"late - -> 1-1", "lib 1-1 -> 2-1 S-1 S-2"},
+		},
+		{
+			name: "gone", before: "app", repo: strings.Replace(bothPackages, "package lib-1-1.x86_64", "package old-1-1.x86_64", 1), want: "app-1 lib-2",
+			gone: "lib-1-1.x86_64", changes: []string{"lib 1-1 -> 2-1 S-1 S-2"},
+		},
+		{
+			name: "built again", before: "lib", repo: strings.Replace(one, "package lib-1-1.x86_64", "package lib-1-1.x86_64\nbuildtime 1700000001", 1), want: "lib-1",
+			changes: []string{"lib 1-1 -> 1-1"},
+		},
+		{
+			name: "update", before: "app, other, user", repo: bothPackages, request: LockRequest{Refresh: RefreshAll}, want: "aaa-1 app-2 lib-2 other-2 user-1",
+			changes: []string{"aaa - -> 1-1", "app 1-1 -> 2-1", "chosen-a 1-1 -> -", "lib 1-1 -> 2-1 S-1 S-2", "other 1-1 -> 2-1 B-1"},
+		},
+		{
+			name: "update one", before: "app, other", repo: bothPackages, request: LockRequest{Refresh: RefreshNamed, Packages: []string{"other"}}, want: "app-1 lib-1 other-2",
+			changes: []string{"other 1-1 -> 2-1 B-1"},
+		},
+		{
+			name: "update one and what it needs", before: "app, other", repo: bothPackages, request: LockRequest{Refresh: RefreshNamed, Packages: []string{"app"}},
+			want: "app-2 lib-2 other-1", changes: []string{"app 1-1 -> 2-1", "lib 1-1 -> 2-1 S-1 S-2"},
+		},
+		{
+			name: "update what cannot be", before: "app, other, bad", repo: bothPackages, request: LockRequest{Refresh: RefreshNamed, Packages: []string{"bad", "other"}},
+			want: "app-1 bad-1 lib-1 other-2", held: "bad", changes: []string{"other 1-1 -> 2-1 B-1"},
+		},
+		{
+			name: "security", before: "app, other, bad, user", repo: bothPackages, request: LockRequest{Refresh: RefreshSecurity},
+			want: "app-1 bad-1 chosen-a-1 lib-2 other-1 user-1", changes: []string{"lib 1-1 -> 2-1 S-1 S-2"},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -349,23 +383,35 @@ func TestFit(t *testing.T) {
 		{name: "the same", text: text},
 		{name: "what does not matter", text: text + "\nimage: {user: root}\nfiles: [{path: /x, content: y}]"},
 		{name: "in another order", text: "packages: [{name: libc, platforms: [x86_64]}, app]\nexclude: [y, x]\nprefer: [full, single]"},
-		{name: "packages", text: strings.Replace(text, "app", "low", 1),
-			want: []string{"packages has low, which is not in the lock", "packages has no longer app, which is in the lock"}},
-		{name: "for all platforms", text: strings.Replace(text, "{name: libc, platforms: [linux/amd64]}", "libc", 1),
-			want: []string{"packages has libc, which is not in the lock", "packages has no longer libc on linux/amd64, which is in the lock"}},
+		{
+			name: "packages", text: strings.Replace(text, "app", "low", 1),
+			want: []string{"packages has low, which is not in the lock", "packages has no longer app, which is in the lock"},
+		},
+		{
+			name: "for all platforms", text: strings.Replace(text, "{name: libc, platforms: [linux/amd64]}", "libc", 1),
+			want: []string{"packages has libc, which is not in the lock", "packages has no longer libc on linux/amd64, which is in the lock"},
+		},
 		{name: "exclude", text: strings.Replace(text, "[x, y]", "[x]", 1), want: []string{"exclude has no longer y, which is in the lock"}},
 		{name: "prefer", text: strings.Replace(text, "[full, single]", "[single, full]", 1), want: []string{"prefer has another order"}},
 		{name: "dependencies", text: text + "\ndependencies: runtime", want: []string{"dependencies is runtime, and was full"}},
 		{name: "platform", text: "platforms: [linux/amd64, linux/arm64]\n" + text, want: []string{"platform linux/arm64 is not in the lock"}},
-		{name: "repository", text: text, repo: func(s string) string { return strings.Replace(s, "baseurl: /", "baseurl: /other/", 1) },
-			want: []string{"repository.baseurl is /other" + repo + ", and was " + repo}},
-		{name: "kind of repository", text: text, repo: func(s string) string { return strings.Replace(s, "baseurl", "metalink", 1) },
-			want: []string{"the address of the repository is a metalink, and was a baseurl"}},
-		{name: "release", text: text, repo: func(s string) string { return strings.Replace(s, "{", "{releasever: 9, ", 1) },
-			want: []string{"repository.releasever is 9, and was nothing"}},
+		{
+			name: "repository", text: text, repo: func(s string) string { return strings.Replace(s, "baseurl: /", "baseurl: /other/", 1) },
+			want: []string{"repository.baseurl is /other" + repo + ", and was " + repo},
+		},
+		{
+			name: "kind of repository", text: text, repo: func(s string) string { return strings.Replace(s, "baseurl", "metalink", 1) },
+			want: []string{"the address of the repository is a metalink, and was a baseurl"},
+		},
+		{
+			name: "release", text: text, repo: func(s string) string { return strings.Replace(s, "{", "{releasever: 9, ", 1) },
+			want: []string{"repository.releasever is 9, and was nothing"},
+		},
 		{name: "a mirror", text: text, options: RecipeOptions{Set: []Setting{{"repository.baseurl", "https://mirror.example/"}}}},
-		{name: "another release", text: text, options: RecipeOptions{Set: []Setting{{"repository.releasever", "9"}}},
-			want: []string{"repository.releasever is 9, and was nothing"}},
+		{
+			name: "another release", text: text, options: RecipeOptions{Set: []Setting{{"repository.releasever", "9"}}},
+			want: []string{"repository.releasever is 9, and was nothing"},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFleet(t, repo)
