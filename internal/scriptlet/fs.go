@@ -29,7 +29,7 @@ type FS struct {
 	content Content
 	now     int64
 
-	refused   error                // a read of something that is not the same on every machine
+	refused   error                // what has to end everything: a read of random numbers, content that cannot be read
 	carriers  map[string]bool      // paths that may carry the content of hard links; nil until somebody asks
 	libraries map[fileKey]*elfFile // what the dynamic loader's tools read of packages' files, which do not change
 	loaders   map[fileKey]*loader  // what was found out about programs of packages
@@ -146,9 +146,31 @@ func (f *FS) OpenNode(n *rootfs.Node) (io.ReadCloser, error) {
 		r, err = f.content(n)
 	}
 	if err != nil {
+		f.broken(err)
 		return nil, pathError("open", n.Path, err)
 	}
-	return r, nil
+	return &watched{r, f}, nil
+}
+
+// broken keeps a fault that is none of a script's, so that none takes it for one.
+func (f *FS) broken(err error) {
+	if f.refused == nil {
+		f.refused = err
+	}
+}
+
+// watched reads the content of a file.
+type watched struct {
+	io.ReadCloser
+	f *FS
+}
+
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.ReadCloser.Read(b)
+	if err != nil && err != io.EOF {
+		w.f.broken(err)
+	}
+	return n, err
 }
 
 // ReadFile is the whole content of a file of at most MaxFileSize bytes.

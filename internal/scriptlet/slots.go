@@ -112,19 +112,15 @@ func (e *Engine) interpret(ctx context.Context, m *machine, p *Package, s *rpm.S
 		return status, 0, m.failed(err)
 	}
 	c.args = slices.Clone(s.Interpreter)
-	if s.Body != "" {
-		c.args = append(c.args, scriptName)
+	if s.Body != "" { // a program without a body is started bare (runExtScript in lib/rpmscript.c)
+		c.args = append(append(c.args, scriptName), words...)
 	}
-	c.args = append(c.args, words...)
 	found, err := m.find(c.args[0], c.env["PATH"], "/")
 	if err != nil {
 		fmt.Fprintf(out, "%s: %v\n", c.args[0], err)
 		return cannotStart(err), 0, nil
 	}
 	if s.Body == "" {
-		if found.shell {
-			c.args = c.args[:1] // rpm starts it bare: it finds nothing on its standard input
-		}
 		status, err = m.start(ctx, found, c)
 		return status, 0, err
 	}
