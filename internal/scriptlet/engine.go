@@ -20,6 +20,7 @@ type Package struct {
 	Scriptlets []rpm.Scriptlet
 	Provides   []rpm.Capability
 	Prefixes   []string // of a relocatable package
+	RPMVersion string   // of the rpm that built the package, "" when it is not known
 }
 
 // Rules acknowledge scriptlets by package name and slot, so that they are not run; the slot "" stands for all.
@@ -181,9 +182,13 @@ func (e *Engine) slot(ctx context.Context, i int, slot string) error {
 }
 
 // sysusers does what rpm 4.19 and later do with the lines in user() and group() provides (lib/rpmug.cc): it hands them
-// to systemd-sysusers, whether or not the root has one.
+// to systemd-sysusers, whether or not the root has one. A distribution whose packages an older rpm built installs them
+// with one that passes them over: its packages make their users in %pre.
 func (e *Engine) sysusers(ctx context.Context, i int) error {
 	p := &e.packages[i]
+	if p.RPMVersion != "" && rpm.ParseEVR(p.RPMVersion).Compare(rpm.EVR{Version: "4.19"}) < 0 {
+		return nil
+	}
 	var lines []string
 	for _, c := range p.Provides {
 		line, ok, err := rootfs.SysusersOf(c.Name, c.EVR.String())

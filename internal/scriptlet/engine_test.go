@@ -233,6 +233,12 @@ func TestSysusers(t *testing.T) {
 	if d := cmp.Diff("root 0\nsomeone 42\n", log); d != "" {
 		t.Error(d)
 	}
+	p.RPMVersion = "4.18.0"
+	p.Scriptlets = nil
+	e, _, err := install(t, Options{}, []func(*FS){withFile(t, "/bin/sh", "", 0o755)}, p)
+	if err != nil || e.fs.Exists("/", "/etc/passwd") {
+		t.Error("an rpm that knows nothing of it made users", err)
+	}
 }
 
 func TestClassify(t *testing.T) {
