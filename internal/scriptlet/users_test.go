@@ -139,60 +139,62 @@ var sysusersScripts = []string{
 // TestAccounts runs scripts that change users and groups with the distribution's own programs and with those here.
 func TestAccounts(t *testing.T) {
 	root := accountsRoot(t)
-	work := t.TempDir()
 	for _, script := range append(append([]string(nil), userScripts...), sysusersScripts...) {
-		script := strings.ReplaceAll(script, "; ", "; echo =$?; ")
-		t.Run(script, func(t *testing.T) {
-			dir := filepath.Join(work, "root")
-			if err := os.RemoveAll(dir); err != nil {
+		compareInRoot(t, root, script)
+	}
+}
+
+// compareInRoot runs a script in a copy of a root with the programs there, and natively, and compares what they say and
+// leave. "; " between programs prints the status of the first.
+func compareInRoot(t *testing.T, root, script string) {
+	t.Helper()
+	script = strings.ReplaceAll(script, "; ", "; echo =$?; ")
+	t.Run(script, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "root")
+		if out, err := exec.Command("cp", "-al", root, dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		// What is changed in place must not be shared with the original.
+		for _, sub := range []string{"etc", "home", "var"} {
+			p := filepath.Join(dir, sub)
+			if err := os.RemoveAll(p); err != nil {
 				t.Fatal(err)
 			}
-			if out, err := exec.Command("cp", "-al", root, dir).CombinedOutput(); err != nil {
+			if out, err := exec.Command("cp", "-a", filepath.Join(root, sub), p).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			// What is changed in place must not be shared with the original.
-			for _, sub := range []string{"etc", "home", "var"} {
-				p := filepath.Join(dir, sub)
-				if err := os.RemoveAll(p); err != nil {
-					t.Fatal(err)
-				}
-				if out, err := exec.Command("cp", "-a", filepath.Join(root, sub), p).CombinedOutput(); err != nil {
-					t.Fatalf("%v: %s", err, out)
-				}
-			}
-			skip := func(p string) bool {
-				return p == "/etc/.pwd.lock" || strings.HasPrefix(p, "/usr/bin") || strings.HasPrefix(p, "/usr/sbin") || strings.HasPrefix(p, "/usr/lib/x86") ||
-					strings.HasPrefix(p, "/lib") || strings.HasPrefix(p, "/dev") || p == "/script"
-			}
-			f := fsOf(loadTree(t, dir))
-			var want, got outcome
-			cmd := exec.Command("chroot", dir, "/usr/bin/bash", "--posix", "-c", script)
-			cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "SOURCE_DATE_EPOCH=1700000000"}
-			var realErrs bytes.Buffer
-			cmd.Stderr = &realErrs
-			out, err := cmd.Output()
-			var exit *exec.ExitError
-			if err != nil && !errors.As(err, &exit) {
-				t.Fatal(err)
-			}
-			want = outcome{cmd.ProcessState.ExitCode(), strings.Split(string(out), "\n"), splitListing(listing(t, fsOf(hostTree(t, dir)), skip))}
+		}
+		skip := func(p string) bool {
+			return p == "/etc/.pwd.lock" || strings.HasPrefix(p, "/usr/bin") || strings.HasPrefix(p, "/usr/sbin") || strings.HasPrefix(p, "/usr/lib/") ||
+				strings.HasPrefix(p, "/lib") || strings.HasPrefix(p, "/dev")
+		}
+		f := fsOf(loadTree(t, dir))
+		cmd := exec.Command("chroot", dir, "/usr/bin/bash", "--posix", "-c", script)
+		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "SOURCE_DATE_EPOCH=1700000000"}
+		var realErrs bytes.Buffer
+		cmd.Stderr = &realErrs
+		out, err := cmd.Output()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		want := outcome{cmd.ProcessState.ExitCode(), strings.Split(string(out), "\n"), splitListing(listing(t, fsOf(hostTree(t, dir)), skip))}
 
-			m := New(f.Tree(), nil, Options{Now: 1700000000, Host: Host{Arch: "x86_64"}}).machine()
-			m.toolbox = true
-			var stdout, stderr bytes.Buffer
-			status, err := m.shellProgram(context.Background(), process{
-				args: []string{"sh", "script"}, env: map[string]string{"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"},
-				dir: "/", umask: 0o022, stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, body: &script,
-			})
-			if err != nil {
-				t.Fatalf("%v\nreal: %s", err, realErrs.String())
-			}
-			got = outcome{status, strings.Split(stdout.String(), "\n"), splitListing(listing(t, m.fs, skip))}
-			if d := cmp.Diff(want, got); d != "" {
-				t.Errorf("real (-) and native (+) differ:\n%s\nreal stderr: %s\nnative stderr: %s", d, realErrs.String(), stderr.String())
-			}
+		m := New(f.Tree(), nil, Options{Now: 1700000000, Host: Host{Arch: "x86_64"}}).machine()
+		m.toolbox = true
+		var stdout, stderr bytes.Buffer
+		status, err := m.shellProgram(context.Background(), process{
+			args: []string{"sh", "script"}, env: map[string]string{"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"},
+			dir: "/", umask: 0o022, stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, body: &script,
 		})
-	}
+		if err != nil {
+			t.Fatalf("%v\nreal: %s", err, realErrs.String())
+		}
+		got := outcome{status, strings.Split(stdout.String(), "\n"), splitListing(listing(t, m.fs, skip))}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("real (-) and native (+) differ:\n%s\nreal stderr: %s\nnative stderr: %s", d, realErrs.String(), stderr.String())
+		}
+	})
 }
 
 // splitListing lets each line of a file stand by itself.
