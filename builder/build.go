@@ -43,7 +43,7 @@ type PlatformImage struct {
 	Layers   []Layer
 	Packages []LockedPackage
 	Stripped []Stripped
-	// Unevaluated are the scriptlets whose work was not done: what they would have made is missing in the image.
+	// Unevaluated are the scriptlets that the recipe skips: what they would have made is missing in the image.
 	Unevaluated []Scriptlet
 }
 
@@ -131,14 +131,12 @@ func (i *Image) index(r *Recipe) error {
 func (i *Image) platform(ctx context.Context, r *Recipe, l *LockedPlatform, packages []*rpm.Package, o Options) (*PlatformImage, error) {
 	remark := func(message string) { o.Report.Report(Event{Phase: PhaseTree, Message: message}) }
 	o.Report.Report(Event{Phase: PhaseTree, TotalItems: len(packages)})
-	t, err := newRoot(ctx, r, l.Platform, packages, i.Created.Unix(), remark)
+	t, err := newRoot(ctx, r, l.Platform, packages, i.Created.Unix(), i.work, remark)
 	if err != nil {
 		return nil, err
 	}
-	out := &PlatformImage{Platform: l.Platform, Packages: l.Packages, Stripped: t.stripped()}
-	if out.Unevaluated, err = t.unevaluated(r); err != nil {
-		return nil, err
-	}
+	defer t.close()
+	out := &PlatformImage{Platform: l.Platform, Packages: l.Packages, Stripped: t.stripped(), Unevaluated: t.unevaluated()}
 	cut := t.cut(r.Layers, l)
 	if out.Layers, err = i.writeLayers(ctx, r, cut, o); err != nil {
 		return nil, err
@@ -444,29 +442,6 @@ func (t *root) stripped() []Stripped {
 		}
 	}
 	return out
-}
-
-// unevaluated lists the scriptlets that would have run on installation, less those that the recipe acknowledges.
-func (t *root) unevaluated(r *Recipe) ([]Scriptlet, error) {
-	var out []Scriptlet
-	for _, pkg := range t.packages {
-		scriptlets, err := pkg.Header().Scriptlets()
-		if err != nil {
-			return nil, fmt.Errorf("package %s: %w", pkg.NEVRA(), err)
-		}
-		rule := r.Scriptlets[pkg.NEVRA().Name]
-		for _, s := range scriptlets {
-			if !runsOnInstall(s.Slot) || rule.Skip || rule.Slots[s.Slot] {
-				continue
-			}
-			out = append(out, Scriptlet{Package: pkg.NEVRA().String(), Slot: s.Slot, Interpreter: strings.Join(s.Interpreter, " ")})
-		}
-	}
-	return out, nil
-}
-
-func runsOnInstall(slot string) bool {
-	return slices.Contains([]string{"pretrans", "pre", "post", "posttrans", "triggerprein", "triggerin", "filetriggerin", "transfiletriggerin"}, slot)
 }
 
 // defaultPath is the PATH of an image whose recipe names none.

@@ -16,7 +16,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"slim/internal/rootfs"
 	"slim/internal/rpm"
 	"slim/internal/tooltest"
 )
@@ -95,62 +94,6 @@ func dnfRoot(t *testing.T, snapshot, root string, args ...string) string {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)
 	}
 	return string(out)
-}
-
-// TestConformanceTree compares the tree with the one that dnf and rpm leave of the same packages without documentation
-// and without running scriptlets, path by path: kind, mode, owner, time of files, content, link, hard links,
-// capabilities and device numbers. What differs on purpose: users and groups that packages make in scriptlets are there
-// in ours, and own their files; rpm leaves those files to root.
-func TestConformanceTree(t *testing.T) {
-	tooltest.Need(t, "dnf", "rpm")
-	tooltest.NeedRoot(t)
-	dir := t.TempDir()
-	ours, theirs := filepath.Join(dir, "ours"), filepath.Join(dir, "theirs")
-	img := buildRecipe(t, sharedRecipe(t, everyday, "strip: {locales: all}"), Options{})
-	deliver(t, img, "dir:"+ours)
-	dnfRoot(t, "1", theirs, append([]string{"--setopt=tsflags=noscripts,notriggers,nodocs", "install"}, everyday...)...)
-
-	got, want := listTree(t, ours), listTree(t, theirs)
-	for _, file := range []string{"passwd", "group", "shadow", "gshadow"} {
-		a, b := got["/etc/"+file].content, want["/etc/"+file].content
-		if !strings.HasPrefix(a, b) {
-			t.Errorf("/etc/%s does not begin as dnf's:\n%s", file, cmp.Diff(b, a))
-		}
-	}
-	known := testAccounts(t, theirs)
-	mine := testAccounts(t, ours)
-	var differences []string
-	for _, p := range sortedPaths(got, want) {
-		a, inA := got[p]
-		b, inB := want[p]
-		switch {
-		case isTrace(p):
-			continue
-		case !inA:
-			differences = append(differences, "missing: "+p+" "+b.String())
-			continue
-		case !inB:
-			differences = append(differences, "too much: "+p+" "+a.String())
-			continue
-		case slices.Contains([]string{"/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"}, p):
-			a.content, a.mtime, b.content, b.mtime = "", 0, "", 0
-		}
-		if known.userOf(mine.users[a.uid]) == 0 {
-			a.uid = 0
-		}
-		if known.groupOf(mine.groups[a.gid]) == 0 {
-			a.gid = 0
-		}
-		if a != b {
-			differences = append(differences, fmt.Sprintf("%s\n  ours   %s\n  theirs %s", p, a, b))
-		}
-	}
-	if len(differences) > 0 {
-		t.Errorf("%d of %d paths differ:\n%s", len(differences), len(want), strings.Join(differences[:min(40, len(differences))], "\n"))
-	}
-	if len(want) < 5000 {
-		t.Errorf("dnf's tree has %d paths only", len(want))
-	}
 }
 
 // isTrace tells what dnf, rpm and their databases leave behind.
@@ -234,49 +177,6 @@ func sortedPaths(maps ...map[string]testPath) []string {
 	}
 	sort.Strings(all)
 	return slices.Compact(all)
-}
-
-type testIDs struct {
-	accounts *rootfs.Accounts
-	users    map[uint32]string
-	groups   map[uint32]string
-}
-
-func testAccounts(t *testing.T, root string) testIDs {
-	t.Helper()
-	var content [2][]byte
-	for i, f := range []string{"etc/passwd", "etc/group"} {
-		var err error
-		if content[i], err = os.ReadFile(filepath.Join(root, f)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	a, err := rootfs.ParseAccounts(content[0], content[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids := testIDs{a, map[uint32]string{}, map[uint32]string{}}
-	for _, u := range a.Users {
-		ids.users[u.UID] = u.Name
-	}
-	for _, g := range a.Groups {
-		ids.groups[g.GID] = g.Name
-	}
-	return ids
-}
-
-func (ids testIDs) userOf(name string) uint32 {
-	if u := ids.accounts.User(name); u != nil {
-		return u.UID
-	}
-	return 0
-}
-
-func (ids testIDs) groupOf(name string) uint32 {
-	if g := ids.accounts.Group(name); g != nil {
-		return g.GID
-	}
-	return 0
 }
 
 // TestConformanceDatabase lets the real rpm and dnf use the image's rpmdb: queries, verification, removal, and an

@@ -17,6 +17,7 @@ import (
 	"slim/internal/rootfs"
 	"slim/internal/rpm"
 	"slim/internal/rpmdb"
+	"slim/internal/scriptlet"
 	"slim/internal/solve"
 	"slim/internal/trim"
 )
@@ -32,16 +33,25 @@ type root struct {
 	removed  []trim.Removal
 	epoch    int64
 	report   func(message string)
+	contents contents
+	outcomes []scriptlet.Outcome
+
+	passwd, group *rootfs.Node // that accounts were read from
 }
 
-// newRoot lays the packages over each other, makes users and groups, leaves out what the recipe strips, adds what it
-// adds, and records all in the rpmdb.
-func newRoot(ctx context.Context, r *Recipe, p Platform, packages []*rpm.Package, epoch int64, report func(string)) (*root, error) {
+// newRoot installs the packages, leaves out what the recipe strips, adds what it adds, and records all in the rpmdb. The
+// caller closes it when the tree is no longer read.
+func newRoot(ctx context.Context, r *Recipe, p Platform, packages []*rpm.Package, epoch int64, work string, report func(string)) (_ *root, err error) {
 	ordered, err := installOrder(packages)
 	if err != nil {
 		return nil, err
 	}
-	t := &root{packages: ordered, epoch: epoch, report: report}
+	t := &root{packages: ordered, epoch: epoch, report: report, contents: contents{packages: ordered, dir: work}}
+	defer func() {
+		if err != nil {
+			t.close()
+		}
+	}()
 	color := uint32(0)
 	if p.is64bit() {
 		color = preferredColor
@@ -51,11 +61,17 @@ func newRoot(ctx context.Context, r *Recipe, p Platform, packages []*rpm.Package
 		built, _ := pkg.Header().Uint64(rpm.TagBuildTime)
 		laid[i] = rootfs.Package{NEVRA: pkg.NEVRA(), Files: pkg.Files(), MTime: int64(built)}
 	}
-	if t.tree, err = rootfs.Build(laid, rootfs.Options{PreferColor: color}); err != nil {
+	b, err := rootfs.NewBuilder(laid, rootfs.Options{PreferColor: color})
+	if err != nil {
 		return nil, err
 	}
+	if err := t.leaveDocs(r, b.Plan()); err != nil {
+		return nil, err
+	}
+	t.tree = b.Tree()
 	for _, step := range []func() error{
-		func() error { return t.makeAccounts(r.Accounts) },
+		func() error { return t.install(ctx, r, p, b) },
+		func() error { return t.addAccounts(r.Accounts) },
 		func() error { return t.trim(r) },
 		func() error { return t.addFiles(r) },
 		t.own,
@@ -68,6 +84,9 @@ func newRoot(ctx context.Context, r *Recipe, p Platform, packages []*rpm.Package
 	}
 	return t, nil
 }
+
+// close takes away what the tree is read from.
+func (t *root) close() { t.contents.close() }
 
 // preferredColor is rpm's colour of 64-bit ELF files.
 const preferredColor = 2
@@ -123,29 +142,29 @@ func element(pkg *rpm.Package) (solve.Element, error) {
 	return e, err
 }
 
-// makeAccounts reads the root's users and groups and adds, in install order, what packages declare by user() and
-// group() provides and by sysusers.d files, then what files belong to, then what the recipe asks for.
-func (t *root) makeAccounts(wanted Accounts) error {
-	passwd, err := t.read("/etc/passwd")
+// readAccounts reads the root's users and groups as they are now.
+func (t *root) readAccounts() error {
+	passwd, group := t.tree.Resolve("/etc/passwd"), t.tree.Resolve("/etc/group")
+	if t.accounts != nil && passwd == t.passwd && group == t.group {
+		return nil
+	}
+	users, err := t.read("/etc/passwd")
 	if err != nil {
 		return err
 	}
-	group, err := t.read("/etc/group")
+	groups, err := t.read("/etc/group")
 	if err != nil {
 		return err
 	}
-	if t.accounts, err = rootfs.ParseAccounts(passwd, group); err != nil {
+	t.passwd, t.group = passwd, group
+	t.accounts, err = rootfs.ParseAccounts(users, groups)
+	return err
+}
+
+// addAccounts adds what the recipe asks for to the root's users and groups.
+func (t *root) addAccounts(wanted Accounts) error {
+	if err := t.readAccounts(); err != nil {
 		return err
-	}
-	for i, pkg := range t.packages {
-		if err := t.declaredAccounts(i); err != nil {
-			return fmt.Errorf("users and groups of package %s: %w", pkg.NEVRA(), err)
-		}
-	}
-	for i := range t.packages {
-		if err := t.ownersOf(i); err != nil {
-			return err
-		}
 	}
 	for _, g := range wanted.Groups {
 		if err := t.accounts.AddGroup(g.Name, g.GID); err != nil {
@@ -156,60 +175,6 @@ func (t *root) makeAccounts(wanted Accounts) error {
 		err := t.accounts.AddUser(rootfs.NewUser{Name: u.Name, UID: u.UID, Group: u.Group, Gecos: u.Gecos, Home: u.Home, Shell: u.Shell})
 		if err != nil {
 			return fmt.Errorf("accounts of the recipe: %w", err)
-		}
-	}
-	return nil
-}
-
-// declaredAccounts applies a package's sysusers lines.
-func (t *root) declaredAccounts(i int) error {
-	pkg := t.packages[i]
-	provides, err := pkg.Header().Provides()
-	if err != nil {
-		return err
-	}
-	var lines []string
-	for _, p := range provides {
-		line, ok, err := rootfs.SysusersOf(p.Name, p.EVR.String())
-		if err != nil {
-			return err
-		}
-		if ok {
-			lines = append(lines, line)
-		}
-	}
-	if err := t.accounts.Sysusers([]byte(strings.Join(lines, "\n"))); err != nil {
-		return err
-	}
-	for f, file := range pkg.Files() {
-		if path.Dir(file.Path) != "/usr/lib/sysusers.d" || path.Ext(file.Path) != ".conf" || !file.IsRegular() || file.Flags&rpm.FileGhost != 0 {
-			continue
-		}
-		content, err := t.packageFile(i, f)
-		if err != nil {
-			return err
-		}
-		if err := t.accounts.Sysusers(content); err != nil {
-			return fmt.Errorf("%s: %w", file.Path, err)
-		}
-	}
-	return nil
-}
-
-// ownersOf makes system users and groups for owners that nobody declared: their package makes them in a scriptlet.
-func (t *root) ownersOf(i int) error {
-	for _, f := range t.packages[i].Files() {
-		if t.gid(f.Group) < 0 {
-			if err := t.accounts.AddGroup(f.Group, rootfs.Auto); err != nil {
-				return fmt.Errorf("group of %s in package %s: %w", f.Path, t.packages[i].NEVRA(), err)
-			}
-			t.report(fmt.Sprintf("group %s of %s is declared nowhere: it got the system id %d", f.Group, t.packages[i].NEVRA(), t.gid(f.Group)))
-		}
-		if t.uid(f.User) < 0 {
-			if err := t.accounts.AddUser(rootfs.NewUser{Name: f.User, UID: rootfs.Auto}); err != nil {
-				return fmt.Errorf("owner of %s in package %s: %w", f.Path, t.packages[i].NEVRA(), err)
-			}
-			t.report(fmt.Sprintf("user %s of %s is declared nowhere: it got the system id %d", f.User, t.packages[i].NEVRA(), t.uid(f.User)))
 		}
 	}
 	return nil
@@ -241,14 +206,27 @@ func numericOrRoot(name string) int64 {
 	return int64(n)
 }
 
-// trim leaves out what the recipe strips. Paths that a package of the set requires by name stay.
+// trim leaves out what the recipe strips.
 func (t *root) trim(r *Recipe) error {
+	var err error
+	if t.removed, err = t.removals(r); err != nil {
+		return err
+	}
+	owners := make([]rootfs.Owner, len(t.removed))
+	for i, removal := range t.removed {
+		owners[i] = rootfs.Owner{Package: removal.Package, File: removal.File}
+	}
+	return t.tree.Remove(owners)
+}
+
+// removals are the files that the recipe strips. Paths that a package of the set requires by name stay.
+func (t *root) removals(r *Recipe) ([]trim.Removal, error) {
 	required := map[string]bool{}
 	lists := make([][]trim.File, len(t.packages))
 	for i, pkg := range t.packages {
 		requires, err := pkg.Header().Requires()
 		if err != nil {
-			return fmt.Errorf("package %s: %w", pkg.NEVRA(), err)
+			return nil, fmt.Errorf("package %s: %w", pkg.NEVRA(), err)
 		}
 		for _, d := range requires {
 			if d.IsPath() {
@@ -262,12 +240,7 @@ func (t *root) trim(r *Recipe) error {
 			})
 		}
 	}
-	t.removed = trim.Decide(lists, r.trimRules(), required)
-	owners := make([]rootfs.Owner, len(t.removed))
-	for i, removal := range t.removed {
-		owners[i] = rootfs.Owner{Package: removal.Package, File: removal.File}
-	}
-	return t.tree.Remove(owners)
+	return trim.Decide(lists, r.trimRules(), required), nil
 }
 
 // require marks a path and, where it is a link, what it leads to.
@@ -409,11 +382,19 @@ func (t *root) addSource(f ExtraFile, like *rootfs.Node) error {
 // own turns the names of owners into ids.
 func (t *root) own() error {
 	for _, n := range slices.Concat(t.tree.Nodes(), t.tree.Covered()) {
+		if n.User == "" && n.Group == "" {
+			continue // by number
+		}
 		uid, gid := t.uid(n.User), t.gid(n.Group)
 		if uid < 0 || gid < 0 {
 			return fmt.Errorf("%s belongs to %s:%s, which the image does not have", n.Path, n.User, n.Group)
 		}
-		n.UID, n.GID = uint32(uid), uint32(gid)
+		if n.User != "" {
+			n.UID = uint32(uid)
+		}
+		if n.Group != "" {
+			n.GID = uint32(gid)
+		}
 	}
 	return nil
 }
@@ -529,38 +510,17 @@ func (t *root) read(p string) ([]byte, error) {
 	if n == nil || !n.IsRegular() {
 		return nil, nil
 	}
-	if n.Package >= 0 {
-		return t.packageFile(n.Package, n.File)
+	if to := t.tree.Node(n.HardTo); to != nil {
+		n = to
 	}
-	r, err := n.Open()
+	open := t.contents.open
+	if n.Package < 0 {
+		open = func(n *rootfs.Node) (io.ReadCloser, error) { return n.Open() }
+	}
+	r, err := open(n)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
 	return io.ReadAll(io.LimitReader(r, maxAccountsFile))
-}
-
-// packageFile reads one small file out of a package's payload.
-func (t *root) packageFile(pkg, file int) ([]byte, error) {
-	files := t.packages[pkg].Files()
-	if files[file].Size > maxAccountsFile {
-		return nil, fmt.Errorf("%s has %d bytes, more than %d", files[file].Path, files[file].Size, maxAccountsFile)
-	}
-	payload, err := t.packages[pkg].Payload()
-	if err != nil {
-		return nil, err
-	}
-	defer payload.Close()
-	same := func(a, b int) bool {
-		return a == b || files[a].Inode == files[b].Inode && files[a].Dev == files[b].Dev && files[a].IsRegular() && files[b].IsRegular()
-	}
-	for {
-		e, err := payload.Next()
-		if err != nil {
-			return nil, fmt.Errorf("reading %s of package %s: %w", files[file].Path, t.packages[pkg].NEVRA(), err)
-		}
-		if e.HasContent && same(e.File, file) {
-			return io.ReadAll(payload)
-		}
-	}
 }

@@ -24,6 +24,7 @@ const (
 	TagNoSource     Tag = 1051
 	TagNoPatch      Tag = 1052
 	TagOldFileNames Tag = rpmutils.OLDFILENAMES
+	TagRPMVersion   Tag = rpmutils.RPMVERSION
 	TagPrefixes     Tag = 1098
 	TagLongSize     Tag = 5009
 

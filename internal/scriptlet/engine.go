@@ -130,13 +130,20 @@ func (e *Engine) PreTrans(ctx context.Context) error {
 // BeforeUnpack makes the users that package i declares, and runs the %triggerprein that it and the packages before it
 // set off in each other, and its %pre.
 func (e *Engine) BeforeUnpack(ctx context.Context, i int) error {
-	if err := e.sysusers(ctx, i); err != nil {
-		return err
+	v := e.packages[i].RPMVersion
+	old := v != "" && rpm.ParseEVR(v).Compare(rpm.EVR{Version: "4.19"}) < 0
+	if !old {
+		if err := e.sysusers(ctx, i); err != nil {
+			return err
+		}
 	}
 	if err := e.triggers(ctx, i, "triggerprein"); err != nil {
 		return err
 	}
-	return e.slot(ctx, i, "pre")
+	if err := e.slot(ctx, i, "pre"); err != nil || !old {
+		return err
+	}
+	return e.sysusers(ctx, i)
 }
 
 // AfterUnpack runs file triggers of high priority, %post, %triggerin, and file triggers of low priority.
@@ -182,13 +189,10 @@ func (e *Engine) slot(ctx context.Context, i int, slot string) error {
 }
 
 // sysusers does what rpm 4.19 and later do with the lines in user() and group() provides (lib/rpmug.cc): it hands them
-// to systemd-sysusers, whether or not the root has one. A distribution whose packages an older rpm built installs them
-// with one that passes them over: its packages make their users in %pre.
+// to systemd-sysusers, whether or not the root has one. Packages that an older rpm built make the same users in %pre,
+// with the ids that useradd chooses: for them it is done after it, so that only who is still missing is made.
 func (e *Engine) sysusers(ctx context.Context, i int) error {
 	p := &e.packages[i]
-	if p.RPMVersion != "" && rpm.ParseEVR(p.RPMVersion).Compare(rpm.EVR{Version: "4.19"}) < 0 {
-		return nil
-	}
 	var lines []string
 	for _, c := range p.Provides {
 		line, ok, err := rootfs.SysusersOf(c.Name, c.EVR.String())
