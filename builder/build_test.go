@@ -26,6 +26,7 @@ file /usr/bin/app 0755 "#!program\n"
 file /usr/share/doc/app/README doc "read me\n"
 file /usr/share/licenses/app/COPYING license "free\n"
 file /usr/share/locale/de/LC_MESSAGES/app.mo lang=de "hallo\n"
+provides user(app) = dSBhcHAgLSAiQXBwIiAvc3J2L2FwcA, group(app)
 file /srv/app/data user=app group=app "x\n"
 hard /usr/bin/app2 /usr/bin/app
 hard /usr/bin/app3 /usr/bin/app

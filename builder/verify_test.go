@@ -43,6 +43,7 @@ file /etc/app.conf config "a=b\n"
 file /etc/app.state ghost ""
 link /usr/bin/application app
 file /usr/share/doc/app/README doc "read me\n"
+provides user(app) = dSBhcHAgLSAiQXBwIiAvc3J2L2FwcA, group(app)
 file /srv/app/data user=app group=app "x\n"
 hard /usr/bin/app2 /usr/bin/app
 dev /dev/slim c 1 3 0666
@@ -227,7 +228,7 @@ func TestVerifyClean(t *testing.T) {
 		rules = append(rules, g.Path+" "+g.Rule)
 	}
 	want := []string{
-		"/dev mount points", "/etc/group accounts", "/etc/passwd accounts", "/home parent", "/home/web recipe",
+		"/dev mount points", "/etc/group accounts", "/etc/group- accounts", "/etc/gshadow accounts", "/etc/passwd accounts", "/etc/passwd- accounts", "/etc/shadow accounts", "/home parent", "/home/web recipe",
 		"/opt parent", "/opt/link recipe", "/opt/tool recipe", "/srv parent", "/srv/app parent", "/usr/lib parent",
 		"/var parent", "/var/lib parent", "/var/lib/rpm rpmdb", "/var/lib/rpm/rpmdb.sqlite rpmdb",
 	}
