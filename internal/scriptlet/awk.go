@@ -130,8 +130,9 @@ type awk struct {
 	frames     []map[string]*awkLocal
 	fields     []string // $1 and on
 	record     string
-	split      bool // fields are those of record
-	rebuilt    bool // record is made of fields
+	separator  string // what record is split at
+	split      bool   // fields are those of record
+	rebuilt    bool   // record is made of fields
 	regexes    map[string]*regex
 	files      map[string]*bytes.Buffer
 	order      []string
@@ -211,7 +212,7 @@ func runAwk(r *toolRun) error {
 		}
 		if value == "" {
 			if len(args) == 0 {
-				return r.die(2, "option requires an argument -- '%c'", x[1])
+				return r.die(1, "option requires an argument -- '%c'", x[1])
 			}
 			value, args = args[0], args[1:]
 		}
@@ -236,12 +237,12 @@ func runAwk(r *toolRun) error {
 	}
 	for _, v := range assign {
 		if !a.assignment(v) {
-			return r.die(2, "'%s' argument to '-v' not in 'var=value' form", v)
+			return r.die(1, "'%s' argument to '-v' not in 'var=value' form", v)
 		}
 	}
 	if len(programs) == 0 {
 		if len(args) == 0 {
-			return r.die(2, "no program text")
+			return r.die(1, "no program text")
 		}
 		programs, args = args[:1], args[1:]
 	}
@@ -260,13 +261,24 @@ func runAwk(r *toolRun) error {
 	if fatal(err) || err != nil && err != errStop {
 		return err
 	}
-	for _, name := range a.order {
-		if werr := r.write(name, a.files[name].Bytes()); werr != nil {
-			r.complain("can't redirect to '%s': %s", name, errorText(werr))
-			r.status = 2
-		}
+	for _, name := range slices.Clone(a.order) {
+		a.closeOutput(name)
 	}
 	return err
+}
+
+// closeOutput writes what was printed to a file.
+func (a *awk) closeOutput(name string) {
+	b := a.files[name]
+	if b == nil {
+		return
+	}
+	if err := a.write(name, b.Bytes()); err != nil {
+		a.complain("can't redirect to '%s': %s", name, errorText(err))
+		a.status = 2
+	}
+	delete(a.files, name)
+	a.order = slices.DeleteFunc(a.order, func(n string) bool { return n == name })
 }
 
 // assignment does NAME=VALUE; ok is false for anything else.
@@ -350,11 +362,7 @@ func (a *awk) run() error {
 			}
 		}
 	}
-	_ = exited
-	for _, b := range a.end {
-		if exited && len(a.begin) > 0 && a.globals["NR"].number() == 0 && len(a.rules) == 0 {
-			break
-		}
+	for _, b := range a.end { // exit before them does not keep them from running
 		if err := a.statement(b); err == awkExit {
 			break
 		} else if err != nil {
@@ -431,8 +439,11 @@ func (a *awk) numberText(n float64, format string) string {
 		return "nan"
 	case math.IsInf(n, 0):
 		return strings.TrimPrefix(strings.ToLower(strconv.FormatFloat(n, 'f', -1, 64)), "+")
-	case n == math.Trunc(n) && math.Abs(n) < 1e16:
-		return strconv.FormatInt(int64(n), 10)
+	case n == math.Trunc(n):
+		if n == 0 {
+			return "0"
+		}
+		return strconv.FormatFloat(n, 'f', 0, 64)
 	}
 	text, _ := a.sprintf(a.globals[format].s, []awkValue{awkNumber(n)})
 	return text
@@ -454,9 +465,7 @@ func (a *awk) nextInput() (bool, error) {
 			return false, err
 		}
 		if err != nil {
-			a.complain("warning: cannot open file '%s' for reading: %s", name, errorText(err))
-			a.status = 2
-			continue
+			return false, a.die(2, "fatal: cannot open file '%s' for reading: %s", name, errorText(err))
 		}
 		a.globals["FILENAME"], a.globals["FNR"] = awkText(name), awkNumber(0)
 		a.input, a.inputOpen = b, true
@@ -530,7 +539,10 @@ func (a *awk) nextRecord() (bool, error) {
 	return true, nil
 }
 
-func (a *awk) setRecord(s string) { a.record, a.split, a.rebuilt, a.fields = s, false, true, nil }
+// setRecord makes s the record. A change of FS counts from the next one on.
+func (a *awk) setRecord(s string) {
+	a.record, a.split, a.rebuilt, a.fields, a.separator = s, false, true, nil, a.global("FS")
+}
 
 func (a *awk) recordText() string {
 	if !a.rebuilt {
@@ -543,7 +555,7 @@ func (a *awk) splitRecord() error {
 	if a.split {
 		return nil
 	}
-	f, err := a.splitText(a.record, a.global("FS"), true)
+	f, err := a.splitText(a.record, a.separator, true)
 	a.fields, a.split = f, true
 	return err
 }
@@ -963,8 +975,10 @@ func (a *awk) openOutput(file string, appends bool) error {
 
 func (a *awk) sprintf(format string, args []awkValue) (string, error) {
 	var b strings.Builder
+	short := false
 	next := func() awkValue {
 		if len(args) == 0 {
+			short = true
 			return awkText("")
 		}
 		v := args[0]
@@ -1017,6 +1031,9 @@ func (a *awk) sprintf(format string, args []awkValue) (string, error) {
 			b.WriteString(text)
 		default:
 			b.WriteString(format[start : i+1])
+		}
+		if short {
+			return "", a.die(2, "fatal: not enough arguments to satisfy format string")
 		}
 		if b.Len() > maxSedSpace {
 			return "", a.unsupported("more than %d bytes", maxSedSpace)

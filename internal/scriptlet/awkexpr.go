@@ -95,6 +95,8 @@ func (a *awk) eval(n *awkNode) (awkValue, error) {
 		return a.call(n)
 	case "getline":
 		return a.getline(n)
+	case "grouping":
+		return awkValue{}, a.die(2, "syntax error: a list in parentheses")
 	}
 	return a.binary(n)
 }
@@ -204,7 +206,7 @@ func (a *awk) binary(n *awkNode) (awkValue, error) {
 // compare compares as numbers what are numbers or look like them from outside, else as text.
 func (a *awk) compare(x, y awkValue) int {
 	numeric := func(v awkValue) bool { return v.isNumber || v.unset || v.maybe && awkLooksNumeric(v.s) }
-	if numeric(x) && numeric(y) && !(x.unset && !y.isNumber && y.s != "" && !y.maybe) {
+	if numeric(x) && numeric(y) {
 		p, q := x.number(), y.number()
 		switch {
 		case p < q:
@@ -226,14 +228,14 @@ func (a *awk) getline(n *awkNode) (awkValue, error) {
 		return nil
 	}
 	if len(n.kids) == 0 {
-		old, split, rebuilt, fields := a.record, a.split, a.rebuilt, a.fields
+		old, split, rebuilt, fields, separator := a.record, a.split, a.rebuilt, a.fields, a.separator
 		ok, err := a.nextRecord()
 		if err != nil || !ok {
 			return awkNumber(0), err
 		}
 		if n.list != nil {
 			record := a.record
-			a.record, a.split, a.rebuilt, a.fields = old, split, rebuilt, fields
+			a.record, a.split, a.rebuilt, a.fields, a.separator = old, split, rebuilt, fields, separator
 			return awkNumber(1), set(record)
 		}
 		return awkNumber(1), nil
@@ -333,6 +335,7 @@ func (a *awk) call(n *awkNode) (awkValue, error) {
 	case "atan2":
 		return awkNumber(math.Atan2(arg(0).number(), arg(1).number())), nil
 	case "close":
+		a.closeOutput(a.text(arg(0)))
 		delete(a.readers, a.text(arg(0)))
 		return awkNumber(0), nil
 	case "fflush":
@@ -352,12 +355,11 @@ func (a *awk) knownArray(name string) *awkArray {
 
 func (a *awk) substring(s string, from float64, length awkValue, limited bool) string {
 	runes := []rune(s)
-	start := math.RoundToEven(from)
+	start := math.Max(1, math.Trunc(from)) // as gawk has it, the length counts from there
 	end := float64(len(runes)) + 1
 	if limited {
-		end = math.Min(end, start+math.RoundToEven(length.number()))
+		end = math.Min(end, start+math.Trunc(length.number()))
 	}
-	start = math.Max(start, 1)
 	if !(start < end) || start > float64(len(runes)) {
 		return ""
 	}
@@ -385,14 +387,11 @@ func (a *awk) callFunction(f *awkFunction, args []*awkNode) (awkValue, error) {
 			}
 			if v, err := a.variable(args[i].text); err == nil && v.unset && args[i].text != "NF" {
 				// It may become an array in there.
-				l.array = nil
-				arr := newAwkArray()
 				defer func(name string) {
 					if l.array != nil && a.knownArray(name) == nil {
 						a.adopt(name, l.array)
 					}
 				}(args[i].text)
-				_ = arr
 				continue
 			}
 		}

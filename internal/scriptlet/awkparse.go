@@ -54,7 +54,7 @@ func (a *awk) parse(src string) error {
 }
 
 func (p *awkParser) wrong() error {
-	return p.die(2, "syntax error at or near %s", p.tok.kind)
+	return p.die(1, "syntax error at or near %s", p.tok.kind)
 }
 
 // newlines passes over line ends and semicolons.
@@ -185,7 +185,7 @@ func (p *awkParser) scanString(rest string) error {
 	i := 1
 	for i < len(rest) && rest[i] != '"' {
 		if rest[i] == '\n' {
-			return p.die(2, "unterminated string")
+			return p.die(1, "unterminated string")
 		}
 		if rest[i] == '\\' {
 			i++
@@ -193,7 +193,7 @@ func (p *awkParser) scanString(rest string) error {
 		i++
 	}
 	if i >= len(rest) {
-		return p.die(2, "unterminated string")
+		return p.die(1, "unterminated string")
 	}
 	p.at += i + 1
 	p.tok = awkToken{kind: "string", text: awkEscapes(strings.ReplaceAll(rest[1:i], "\\\n", ""))}
@@ -205,7 +205,7 @@ func (p *awkParser) scanRegex(rest string) error {
 	for i < len(rest) && (rest[i] != '/' || bracket) {
 		switch rest[i] {
 		case '\n':
-			return p.die(2, "unterminated regexp")
+			return p.die(1, "unterminated regexp")
 		case '\\':
 			i++
 		case '[':
@@ -221,7 +221,7 @@ func (p *awkParser) scanRegex(rest string) error {
 		i++
 	}
 	if i >= len(rest) {
-		return p.die(2, "unterminated regexp")
+		return p.die(1, "unterminated regexp")
 	}
 	p.at += i + 1
 	p.tok = awkToken{kind: "regex", text: strings.ReplaceAll(rest[1:i], `\/`, "/")}
@@ -897,6 +897,9 @@ func (p *awkParser) primary() (*awkNode, error) {
 	case "regex":
 		re, err := p.dynamic(tok.text)
 		if err != nil {
+			if !fatal(err) {
+				p.status = 1
+			}
 			return nil, err
 		}
 		return &awkNode{op: "regex", re: re}, p.advance()

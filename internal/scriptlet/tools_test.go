@@ -26,7 +26,8 @@ type outcome struct {
 }
 
 // realOutcome runs a script with the machine's own shell and tools, in a directory of its own that counts as /work.
-func realOutcome(t *testing.T, script string) outcome {
+// Programs in bin, where that is given, come before all others.
+func realOutcome(t *testing.T, script, bin string) outcome {
 	t.Helper()
 	dir := t.TempDir()
 	work := filepath.Join(dir, "work")
@@ -40,7 +41,7 @@ func realOutcome(t *testing.T, script string) outcome {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "--posix", "../script")
 	cmd.Dir = work
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "TZ=UTC"}
+	cmd.Env = []string{"PATH=" + bin + "/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "TZ=UTC"}
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -78,32 +79,49 @@ func TestTools(t *testing.T) {
 		t.Fatal("no cases", err)
 	}
 	for _, name := range names {
-		a, err := txtar.ParseFile(name)
-		if err != nil {
-			t.Fatal(err)
+		compareTools(t, name, "")
+	}
+}
+
+// TestAwk runs the scripts of testdata/awk.txt with the distribution's gawk as awk, and natively.
+func TestAwk(t *testing.T) {
+	root := distroRoot(t, "gawk")
+	bin := t.TempDir()
+	wrapper := "#!/bin/sh\nLD_LIBRARY_PATH=" + root + "/usr/lib/x86_64-linux-gnu exec " + root + "/usr/bin/gawk \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(bin, "awk"), []byte(wrapper), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	compareTools(t, "testdata/awk.txt", bin+":")
+}
+
+// compareTools runs the scripts of one file.
+func compareTools(t *testing.T, name, bin string) {
+	t.Helper()
+	a, err := txtar.ParseFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prelude, scripts := "", []string{}
+	for _, line := range strings.Split(string(a.Comment), "\n") {
+		if p, ok := strings.CutPrefix(line, "prelude: "); ok {
+			prelude = p + "\n"
+		} else if line != "" && line[0] != '#' {
+			scripts = append(scripts, strings.ReplaceAll(line, " ;; ", "; echo =$?; "))
 		}
-		prelude, scripts := "", []string{}
-		for _, line := range strings.Split(string(a.Comment), "\n") {
-			if p, ok := strings.CutPrefix(line, "prelude: "); ok {
-				prelude = p + "\n"
-			} else if line != "" && line[0] != '#' {
-				scripts = append(scripts, strings.ReplaceAll(line, " ;; ", "; echo =$?; "))
+	}
+	for _, f := range a.Files {
+		scripts = append(scripts, string(f.Data))
+	}
+	for _, script := range scripts {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt")+"/"+script, func(t *testing.T) {
+			want := realOutcome(t, prelude+script, bin)
+			got, errs, err := nativeOutcome(t, prelude+script)
+			if err != nil {
+				t.Fatalf("%v\nreal: %+v", err, want)
 			}
-		}
-		for _, f := range a.Files {
-			scripts = append(scripts, string(f.Data))
-		}
-		for _, script := range scripts {
-			t.Run(strings.TrimSuffix(filepath.Base(name), ".txt")+"/"+script, func(t *testing.T) {
-				want := realOutcome(t, prelude+script)
-				got, errs, err := nativeOutcome(t, prelude+script)
-				if err != nil {
-					t.Fatalf("%v\nreal: %+v", err, want)
-				}
-				if d := cmp.Diff(want, got); d != "" {
-					t.Errorf("real (-) and native (+) differ:\n%s\nstderr: %s", d, errs)
-				}
-			})
-		}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("real (-) and native (+) differ:\n%s\nstderr: %s", d, errs)
+			}
+		})
 	}
 }
