@@ -39,9 +39,16 @@ type Accounts struct {
 	Users  []User
 	Groups []Group
 
-	addedUsers  []int // indexes of what Add... made
-	addedGroups []int
+	addedUsers  []added
+	addedGroups []added
+	sysusers    bool // what is added now, sysusers.d(5) asks for
 	changed     bool
+}
+
+// added is what an Add... made: the index of its line, and what stands for its password in the shadow file.
+type added struct {
+	index    int
+	password string
 }
 
 // ParseAccounts reads the content of /etc/passwd and /etc/group; either may be empty. Lines that are not of the form
@@ -160,7 +167,7 @@ func (a *Accounts) AddGroup(name string, gid int) error {
 		}
 		gid = int(n)
 	}
-	a.addedGroups = append(a.addedGroups, len(a.Groups))
+	a.addedGroups = append(a.addedGroups, added{len(a.Groups), a.locked("!")})
 	a.Groups = append(a.Groups, Group{Name: name, Password: "x", GID: uint32(gid)})
 	a.changed = true
 	return nil
@@ -204,7 +211,7 @@ func (a *Accounts) AddUser(n NewUser) error {
 	if u.Shell == "" {
 		u.Shell = "/sbin/nologin"
 	}
-	a.addedUsers = append(a.addedUsers, len(a.Users))
+	a.addedUsers = append(a.addedUsers, added{len(a.Users), a.locked("!!")})
 	a.Users = append(a.Users, u)
 	a.changed = true
 	return nil
@@ -265,6 +272,14 @@ func checkName(name string) error {
 	return nil
 }
 
+// locked is no password as systemd-sysusers writes it, or as useradd and groupadd do.
+func (a *Accounts) locked(otherwise string) string {
+	if a.sysusers {
+		return "!*"
+	}
+	return otherwise
+}
+
 // Changed reports whether anything was added.
 func (a *Accounts) Changed() bool { return a.changed }
 
@@ -286,12 +301,12 @@ func (a *Accounts) GroupFile() []byte {
 	return []byte(b.String())
 }
 
-// Shadow is old, the content of /etc/shadow, with a line for each added user: no password, changed on the given day
-// (days since 1970).
+// Shadow is old, the content of /etc/shadow, with a line for each added user: no password ("!!" as Fedora's useradd has
+// it, "!*" for what sysusers.d asked for), changed on the given day (days since 1970).
 func (a *Accounts) Shadow(old []byte, day int64) []byte {
 	b := withNewline(old)
-	for _, i := range a.addedUsers {
-		b = fmt.Appendf(b, "%s:!!:%d::::::\n", a.Users[i].Name, day)
+	for _, u := range a.addedUsers {
+		b = fmt.Appendf(b, "%s:%s:%d::::::\n", a.Users[u.index].Name, u.password, day)
 	}
 	return b
 }
@@ -299,8 +314,8 @@ func (a *Accounts) Shadow(old []byte, day int64) []byte {
 // GShadow is old, the content of /etc/gshadow, with a line for each added group.
 func (a *Accounts) GShadow(old []byte) []byte {
 	b := withNewline(old)
-	for _, i := range a.addedGroups {
-		b = fmt.Appendf(b, "%s:!::%s\n", a.Groups[i].Name, strings.Join(a.Groups[i].Members, ","))
+	for _, g := range a.addedGroups {
+		b = fmt.Appendf(b, "%s:%s::%s\n", a.Groups[g.index].Name, g.password, strings.Join(a.Groups[g.index].Members, ","))
 	}
 	return b
 }
@@ -316,6 +331,8 @@ func withNewline(b []byte) []byte {
 // Sysusers applies the lines of a sysusers.d(5) file, or of a package's user() and group() provides: u, g and m lines;
 // r lines (id ranges) are passed over. Groups are added before users, whatever their order.
 func (a *Accounts) Sysusers(content []byte) error {
+	a.sysusers = true
+	defer func() { a.sysusers = false }()
 	var lines [][]string
 	for i, line := range strings.Split(string(content), "\n") {
 		f, err := fields(line)
@@ -373,7 +390,13 @@ func (a *Accounts) sysuser(kind string, f []string) error {
 	if u := a.User(f[1]); u != nil {
 		return nil
 	}
-	return a.AddUser(NewUser{Name: f[1], UID: want, Group: group, Gecos: at(3), Home: at(4), Shell: at(5)})
+	shell := at(5)
+	if shell == "" {
+		if shell = "/usr/sbin/nologin"; want == 0 {
+			shell = "/bin/sh"
+		}
+	}
+	return a.AddUser(NewUser{Name: f[1], UID: want, Group: group, Gecos: at(3), Home: at(4), Shell: shell})
 }
 
 // fields splits a line at blanks; double and single quotes hold words together.

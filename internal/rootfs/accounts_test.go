@@ -46,11 +46,11 @@ r - 500-900
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := basePasswd + `httpd:x:48:48:Apache, the server:/usr/share/httpd:/sbin/nologin
+	want := basePasswd + `httpd:x:48:48:Apache, the server:/usr/share/httpd:/usr/sbin/nologin
 daemon:x:999:999::/:/bin/false
-app:x:700:10:An app:/srv:/sbin/nologin
-other:x:998:998::/:/sbin/nologin
-fixed:x:33:33::/f:/sbin/nologin
+app:x:700:10:An app:/srv:/usr/sbin/nologin
+other:x:998:998::/:/usr/sbin/nologin
+fixed:x:33:33::/f:/usr/sbin/nologin
 `
 	if d := cmp.Diff(want, string(a.Passwd())); d != "" {
 		t.Error(d)
@@ -59,7 +59,7 @@ fixed:x:33:33::/f:/sbin/nologin
 	if d := cmp.Diff(wantGroup, string(a.GroupFile())); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff("root:*:1::::::\nhttpd:!!:20:::::", strings.Join(strings.SplitN(string(a.Shadow([]byte("root:*:1::::::"), 20)), "\n", 3)[:2], "\n")[:len("root:*:1::::::\nhttpd:!!:20:::::")]); d != "" {
+	if d := cmp.Diff("root:*:1::::::\nhttpd:!*:20:::::", strings.Join(strings.SplitN(string(a.Shadow([]byte("root:*:1::::::"), 20)), "\n", 3)[:2], "\n")[:len("root:*:1::::::\nhttpd:!*:20:::::")]); d != "" {
 		t.Error(d)
 	}
 }

@@ -301,3 +301,28 @@ func TestParseCaps(t *testing.T) {
 		}
 	}
 }
+
+func TestLinked(t *testing.T) {
+	tree, err := Build(nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{"/a", "/b", "/c"} {
+		if err := tree.PutFile(p, 0o644, 0, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tree.Node("/a").HardTo = "/b"
+	for p, want := range map[string][]string{"/a": {"/a", "/b"}, "/b": {"/a", "/b"}, "/c": {"/c"}} {
+		var got []string
+		for _, n := range tree.Linked(tree.Node(p)) {
+			got = append(got, n.Path)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: %s", p, d)
+		}
+	}
+	if d := cmp.Diff(map[string]bool{"/b": true}, tree.Carriers()); d != "" {
+		t.Error(d)
+	}
+}
