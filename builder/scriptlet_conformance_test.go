@@ -74,8 +74,10 @@ func compareWithDNF(t *testing.T, ours, theirs string, now int64) {
 
 // isScriptTrace tells what scriptlets leave behind that is not the same on two machines, and caches that nobody needs.
 func isScriptTrace(p string) bool {
-	return slices.Contains([]string{"/dev/null", "/etc/.pwd.lock", "/var/cache/ldconfig/aux-cache", "/var/log/alternatives.log",
-		"/var/lib/systemd/catalog/database"}, p)
+	return slices.Contains([]string{
+		"/dev/null", "/etc/.pwd.lock", "/var/cache/ldconfig/aux-cache", "/var/log/alternatives.log",
+		"/var/lib/systemd/catalog/database",
+	}, p)
 }
 
 // undated takes out of a file the days and times at which it was written, and what is random.

@@ -64,7 +64,7 @@ func (s *shell) doDot(ctx context.Context, args []string) (int, error) {
 			}
 		}
 	}
-	if f, _, ok := s.device(file, true); ok && f != nil {
+	if f, _, ok := s.device(file); ok && f != nil {
 		body, err := io.ReadAll(io.LimitReader(f.r, MaxScript))
 		if err != nil {
 			return 1, err
@@ -147,7 +147,7 @@ func (s *shell) doExecute(ctx context.Context, args []string) (int, error) {
 	}
 	p, err := s.m.find(args[0], s.path(), s.dir)
 	if err != nil {
-		return 127, failure(cannotStart(err), "exec: %s: %v", args[0], err)
+		return 127, failure(cannotStart(err), "exec: %s: %s", args[0], reason(err))
 	}
 	status, err := s.m.start(ctx, p, s.process(args))
 	delete(s.traps, "EXIT")
@@ -353,8 +353,10 @@ func (s *shell) setOption(name string, on bool) bool {
 		s.opts.pipefail = on
 		return true
 	}
-	return slices.Contains([]string{"braceexpand", "emacs", "errtrace", "functrace", "hashall", "histexpand", "history", "ignoreeof",
-		"interactive-comments", "keyword", "monitor", "nolog", "notify", "onecmd", "physical", "posix", "privileged", "verbose", "vi"}, name)
+	return slices.Contains([]string{
+		"braceexpand", "emacs", "errtrace", "functrace", "hashall", "histexpand", "history", "ignoreeof",
+		"interactive-comments", "keyword", "monitor", "nolog", "notify", "onecmd", "physical", "posix", "privileged", "verbose", "vi",
+	}, name)
 }
 
 func (s *shell) doShopt(_ context.Context, args []string) (int, error) {
@@ -373,8 +375,10 @@ func (s *shell) doShopt(_ context.Context, args []string) (int, error) {
 		}
 		args = args[1:]
 	}
-	known := map[string]*bool{"nullglob": &s.opts.nullglob, "dotglob": &s.opts.dotglob, "extglob": &s.opts.extglob,
-		"nocasematch": &s.opts.nocasematch, "nocaseglob": &s.opts.nocaseglob}
+	known := map[string]*bool{
+		"nullglob": &s.opts.nullglob, "dotglob": &s.opts.dotglob, "extglob": &s.opts.extglob,
+		"nocasematch": &s.opts.nocasematch, "nocaseglob": &s.opts.nocaseglob,
+	}
 	status := 0
 	for _, name := range args {
 		o := known[name]
@@ -517,7 +521,7 @@ func (s *shell) doCommand(ctx context.Context, args []string) (int, error) {
 	}
 	p, err := s.m.find(rest[0], search, s.dir)
 	if err != nil {
-		s.errorf("%s: %v", rest[0], err)
+		s.errorf("%s: %s", rest[0], reason(err))
 		return cannotStart(err), nil
 	}
 	return s.m.start(ctx, p, s.process(rest))

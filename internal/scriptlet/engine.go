@@ -102,8 +102,10 @@ func New(tree *rootfs.Tree, packages []Package, o Options) *Engine {
 	if o.Content == nil {
 		o.Content = noContent
 	}
-	e := &Engine{tree: tree, fs: NewFS(tree, o.Content, o.Now), packages: packages, o: o, commands: Commands(), noop: map[string]bool{},
-		builtins: builtins()}
+	e := &Engine{
+		tree: tree, fs: NewFS(tree, o.Content, o.Now), packages: packages, o: o, commands: Commands(), noop: map[string]bool{},
+		builtins: builtins(),
+	}
 	for name := range noopCommands() {
 		e.noop[name] = true
 	}

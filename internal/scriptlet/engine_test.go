@@ -65,8 +65,10 @@ func TestScriptlet(t *testing.T) {
 		err   string // part of the error
 		what  What
 	}{
-		{name: "arguments and surroundings", s: sh("post", `echo "$# $1 $0 $PWD $HOME"; echo "$# $1 $0 $PWD $PATH $(umask)" > /log`),
-			want: "1 1 /var/tmp/rpm-tmp.slim / /sbin:/bin:/usr/sbin:/usr/bin:/usr/X11R6/bin 0022\n", what: Nothing},
+		{
+			name: "arguments and surroundings", s: sh("post", `echo "$# $1 $0 $PWD $HOME"; echo "$# $1 $0 $PWD $PATH $(umask)" > /log`),
+			want: "1 1 /var/tmp/rpm-tmp.slim / /sbin:/bin:/usr/sbin:/usr/bin:/usr/X11R6/bin 0022\n", what: Nothing,
+		},
 		{name: "nothing", s: sh("post", ":"), what: Nothing},
 		{name: "no body", s: sh("post", ""), what: Nothing},
 		{name: "standard input is empty", s: sh("post", `read x; echo "$? [$x]" > /log`), want: "1 []\n", what: Nothing},
@@ -75,31 +77,47 @@ func TestScriptlet(t *testing.T) {
 		{name: "critical", s: sh("pre", "echo text >&2\nexit 3"), err: "scriptlet %pre of a-1-1.noarch, line 2: it ended with status 3:\n    text"},
 		{name: "critical by its flag", s: rpm.Scriptlet{Slot: "post", Interpreter: []string{"/bin/sh"}, Body: "false", Flags: rpm.ScriptCritical}, err: "status 1"},
 		{name: "a program that is not there", s: sh("post", "nothing-there; echo $? > /log; nothing-there || :"), want: "127\n", what: Nothing},
-		{name: "a program that is not known", setup: []func(*FS){program("/usr/bin/prog", "\x7fELF")},
-			s: sh("post", "true\n\nprog a b &>/dev/null || :"), err: "%post of a-1-1.noarch, line 3: prog a b: slim does not run programs"},
-		{name: "what to write into the recipe", setup: []func(*FS){program("/usr/bin/prog", "\x7fELF")},
-			s: sh("post", "prog"), err: "scriptlets: {a: {post: skip}}"},
+		{
+			name: "a program that is not known", setup: []func(*FS){program("/usr/bin/prog", "\x7fELF")},
+			s: sh("post", "true\n\nprog a b &>/dev/null || :"), err: "%post of a-1-1.noarch, line 3: prog a b: slim does not run programs",
+		},
+		{
+			name: "what to write into the recipe", setup: []func(*FS){program("/usr/bin/prog", "\x7fELF")},
+			s: sh("post", "prog"), err: "scriptlets: {a: {post: skip}}",
+		},
 		{name: "unknown in a substitution", setup: []func(*FS){program("/usr/bin/prog", "\x7fELF")}, s: sh("post", "x=$(prog) || :"), err: "prog: slim does not run"},
 		{name: "unknown in a pipe", setup: []func(*FS){program("/usr/bin/prog", "\x7fELF")}, s: sh("post", "echo a | prog | read x || :"), err: "prog: slim does not run"},
 		{name: "unknown in the background", setup: []func(*FS){program("/usr/bin/prog", "\x7fELF")}, s: sh("post", "prog & wait"), err: "prog: slim does not run"},
-		{name: "unknown by another command", setup: []func(*FS){program("/usr/bin/prog", "\x7fELF"), program("/usr/bin/env", "\x7fELF")},
-			s: sh("post", "env A=b prog || :"), err: "prog"},
-		{name: "a shell script", setup: []func(*FS){program("/usr/bin/prog", "#!/bin/sh\necho \"$0 $# $2 $X $Y\" > /log; exit 5\n")},
-			s: sh("post", "X=x Y=y; export X; prog a 'b c'; echo $? >> /log"), want: "/usr/bin/prog 2 b c x \n5\n", what: Nothing},
-		{name: "a shell script by env", setup: []func(*FS){program("/usr/bin/prog", "#!/usr/bin/env -S bash -e\necho $- > /log; false; echo no > /log\n"), program("/bin/bash", "\x7fELF")},
-			s: sh("post", "prog; :"), want: "ehB\n", what: Nothing},
+		{
+			name: "unknown by another command", setup: []func(*FS){program("/usr/bin/prog", "\x7fELF"), program("/usr/bin/env", "\x7fELF")},
+			s: sh("post", "env A=b prog || :"), err: "prog",
+		},
+		{
+			name: "a shell script", setup: []func(*FS){program("/usr/bin/prog", "#!/bin/sh\necho \"$0 $# $2 $X $Y\" > /log; exit 5\n")},
+			s: sh("post", "X=x Y=y; export X; prog a 'b c'; echo $? >> /log"), want: "/usr/bin/prog 2 b c x \n5\n", what: Nothing,
+		},
+		{
+			name: "a shell script by env", setup: []func(*FS){program("/usr/bin/prog", "#!/usr/bin/env -S bash -e\necho $- > /log; false; echo no > /log\n"), program("/bin/bash", "\x7fELF")},
+			s: sh("post", "prog; :"), want: "ehB\n", what: Nothing,
+		},
 		{name: "a script without a first line", setup: []func(*FS){program("/usr/bin/prog", "echo $1 > /log\n")}, s: sh("post", "/usr/bin/prog a"), want: "a\n", what: Nothing},
-		{name: "a script of another language", setup: []func(*FS){program("/usr/bin/prog", "#!/usr/bin/python3\n"), program("/usr/bin/python3", "\x7fELF")},
-			s: sh("post", "prog || :"), err: "prog: it is a script of /usr/bin/python3, which slim does not interpret"},
+		{
+			name: "a script of another language", setup: []func(*FS){program("/usr/bin/prog", "#!/usr/bin/python3\n"), program("/usr/bin/python3", "\x7fELF")},
+			s: sh("post", "prog || :"), err: "prog: it is a script of /usr/bin/python3, which slim does not interpret",
+		},
 		{name: "a script without its interpreter", setup: []func(*FS){program("/usr/bin/prog", "#!/usr/bin/python3\n")}, s: sh("post", "prog; echo $? > /log"), want: "127\n", what: Nothing},
 		{name: "not executable", setup: []func(*FS){withFile(t, "/usr/bin/prog", "#!/bin/sh\n", 0o644)}, s: sh("post", "prog; echo $? > /log; /tmp; echo $? >> /log"), want: "126\n126\n", what: Nothing},
-		{name: "a shell in a shell", s: sh("post", `sh -c 'echo "$0 $1" > /log; exit 2' name arg; echo $? >> /log; echo 'echo in >> /log' | sh; sh -ec 'false; echo no >> /log'`),
-			want: "name arg\n2\nin\n", what: Failed},
+		{
+			name: "a shell in a shell", s: sh("post", `sh -c 'echo "$0 $1" > /log; exit 2' name arg; echo $? >> /log; echo 'echo in >> /log' | sh; sh -ec 'false; echo no >> /log'`),
+			want: "name arg\n2\nin\n", what: Failed,
+		},
 		{name: "exec", s: sh("post", "exec sh -c 'echo a > /log'; echo no >> /log"), want: "a\n", what: Nothing},
 		{name: "a function hides a program", setup: []func(*FS){program("/usr/bin/prog", "\x7fELF")}, s: sh("post", "prog() { echo f > /log; }; prog"), want: "f\n", what: Nothing},
 		{name: "arrays of the shell's own language", s: sh("post", "a=(1 2); echo ${a[1]} &> /log"), want: "2\n", what: Nothing},
-		{name: "another interpreter", setup: []func(*FS){program("/usr/bin/perl", "\x7fELF")}, s: rpm.Scriptlet{Slot: "post", Interpreter: []string{"/usr/bin/perl"}, Body: "print"},
-			err: "/usr/bin/perl: slim does not interpret its scripts"},
+		{
+			name: "another interpreter", setup: []func(*FS){program("/usr/bin/perl", "\x7fELF")}, s: rpm.Scriptlet{Slot: "post", Interpreter: []string{"/usr/bin/perl"}, Body: "print"},
+			err: "/usr/bin/perl: slim does not interpret its scripts",
+		},
 		{name: "an interpreter that is not there", s: rpm.Scriptlet{Slot: "post", Interpreter: []string{"/usr/bin/perl"}, Body: "print"}, what: Failed},
 		{name: "a critical one that is not there", s: rpm.Scriptlet{Slot: "pre", Interpreter: []string{"/usr/bin/perl"}, Body: "print"}, err: "status 127"},
 		{name: "options of the interpreter", s: rpm.Scriptlet{Slot: "post", Interpreter: []string{"/bin/sh", "-e"}, Body: "echo $1 > /log\nfalse\necho no > /log"}, want: "1\n", what: Failed},
@@ -225,8 +243,10 @@ func TestSysusers(t *testing.T) {
 		{Name: "user(someone)", Sense: rpm.Equal, EVR: rpm.EVR{Version: "dSBzb21lb25lIDQyICJTb21lIE9uZSIgL3NydiAvYmluL3NoAA=="}},
 		{Name: "group(someone)"},
 	}
-	_, log, err := install(t, Options{}, []func(*FS){withFile(t, "/bin/sh", "", 0o755), withFile(t, "/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n", 0o644),
-		withFile(t, "/etc/group", "root:x:0:\n", 0o644)}, p)
+	_, log, err := install(t, Options{}, []func(*FS){
+		withFile(t, "/bin/sh", "", 0o755), withFile(t, "/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n", 0o644),
+		withFile(t, "/etc/group", "root:x:0:\n", 0o644),
+	}, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,8 +254,10 @@ func TestSysusers(t *testing.T) {
 		t.Error(d)
 	}
 	p.RPMVersion = "4.18.0"
-	e, log, err := install(t, Options{}, []func(*FS){withFile(t, "/bin/sh", "", 0o755), withFile(t, "/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n", 0o644),
-		withFile(t, "/etc/group", "root:x:0:\n", 0o644)}, p)
+	e, log, err := install(t, Options{}, []func(*FS){
+		withFile(t, "/bin/sh", "", 0o755), withFile(t, "/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n", 0o644),
+		withFile(t, "/etc/group", "root:x:0:\n", 0o644),
+	}, p)
 	if err != nil || log != "root 0\n" || e.fs.names().users["someone"] != 42 {
 		t.Errorf("built by an older rpm: before %%pre there is %q, at the end %v, %v", log, e.fs.names().users, err)
 	}

@@ -454,8 +454,10 @@ func (b *splitter) parameter(ctx context.Context, p *syntax.ParamExp, quoted boo
 func forgives(p *syntax.ParamExp) bool { return p.Exp != nil && takesWord(p.Exp.Op) }
 
 func takesWord(op syntax.ParExpOperator) bool {
-	return slices.Contains([]syntax.ParExpOperator{syntax.AlternateUnset, syntax.AlternateUnsetOrNull, syntax.DefaultUnset,
-		syntax.DefaultUnsetOrNull, syntax.ErrorUnset, syntax.ErrorUnsetOrNull, syntax.AssignUnset, syntax.AssignUnsetOrNull}, op)
+	return slices.Contains([]syntax.ParExpOperator{
+		syntax.AlternateUnset, syntax.AlternateUnsetOrNull, syntax.DefaultUnset,
+		syntax.DefaultUnsetOrNull, syntax.ErrorUnset, syntax.ErrorUnsetOrNull, syntax.AssignUnset, syntax.AssignUnsetOrNull,
+	}, op)
 }
 
 func indexIs(x syntax.ArithmExpr, text string) bool {

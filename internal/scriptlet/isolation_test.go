@@ -31,8 +31,10 @@ func TestImports(t *testing.T) {
 		}
 		for _, i := range f.Imports {
 			p, _ := strconv.Unquote(i.Path.Value)
-			if slices.Contains([]string{"os", "os/exec", "os/user", "net", "syscall", "math/rand", "math/rand/v2", "crypto/rand", "runtime",
-				"golang.org/x/sys/unix", "mvdan.cc/sh/v3/interp"}, p) {
+			if slices.Contains([]string{
+				"os", "os/exec", "os/user", "net", "syscall", "math/rand", "math/rand/v2", "crypto/rand", "runtime",
+				"golang.org/x/sys/unix", "mvdan.cc/sh/v3/interp",
+			}, p) {
 				t.Errorf("%s imports %s", name, p)
 			}
 		}
@@ -55,8 +57,10 @@ func TestHostLeaks(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Dir(secret)
-	for name, value := range map[string]string{"SECRET": "LEAK", "TMPDIR": dir, "HOME": dir, "BASH_ENV": secret, "ENV": secret, "PATH": dir + ":/usr/bin:/bin",
-		"RANDOM": "LEAK", "CDPATH": dir} {
+	for name, value := range map[string]string{
+		"SECRET": "LEAK", "TMPDIR": dir, "HOME": dir, "BASH_ENV": secret, "ENV": secret, "PATH": dir + ":/usr/bin:/bin",
+		"RANDOM": "LEAK", "CDPATH": dir,
+	} {
 		t.Setenv(name, value)
 	}
 	t.Chdir(dir)
@@ -146,9 +150,11 @@ func TestCancelled(t *testing.T) {
 
 // FuzzShell runs any script: it ends, without a panic, the same way twice.
 func FuzzShell(f *testing.F) {
-	for _, s := range []string{`echo "${x:-a}" | while read y; do echo $y; done`, "cat <<E\n$((1+1))\nE", `a=(1 2); echo ${a[@]:1} ${a//1/2}`, `[[ a =~ (a) && -e / ]]`,
+	for _, s := range []string{
+		`echo "${x:-a}" | while read y; do echo $y; done`, "cat <<E\n$((1+1))\nE", `a=(1 2); echo ${a[@]:1} ${a//1/2}`, `[[ a =~ (a) && -e / ]]`,
 		`printf '%5.3d|%-5s|%b' 1 a '\x41'`, `f() { local x=1; return 2; }; f || trap 'echo t' EXIT`, `IFS=: read a b <<< x:y; echo ${!a*} ${a^^}`, `echo $((x=5, x**2)) $[1+1]`,
-		`case a in [!b-z]) echo;; esac > f 2>&1`, `set -eu; getopts ab: x -a -b; umask u=rwx`} {
+		`case a in [!b-z]) echo;; esac > f 2>&1`, `set -eu; getopts ab: x -a -b; umask u=rwx`,
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, script string) {

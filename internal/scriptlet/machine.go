@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"regexp"
 	"slices"
@@ -110,9 +111,9 @@ type program struct {
 // errNotFound and its siblings are why a command cannot be started.
 var (
 	errNotFound      = errors.New("command not found")
-	errNoFile        = errors.New("No such file or directory")
-	errIsDirectory   = errors.New("Is a directory")
-	errNotExecutable = errors.New("Permission denied")
+	errNoFile        = fs.ErrNotExist
+	errIsDirectory   = errors.New("is a directory")
+	errNotExecutable = errors.New("permission denied")
 )
 
 // find looks a command up as execvp(3) does. The error is one of those above.
@@ -326,7 +327,7 @@ func (m *machine) shebang(ctx context.Context, p *program, c process, head []byt
 	if len(words) > 0 && isShell(path.Base(words[0])) {
 		c.args = slices.Concat(words, []string{p.path}, c.args[1:])
 		if _, err := m.find(words[0], c.env["PATH"], c.dir); err != nil {
-			fmt.Fprintf(c.stderr, "%s: %s: bad interpreter: %v\n", p.path, words[0], err)
+			fmt.Fprintf(c.stderr, "%s: %s: bad interpreter: %s\n", p.path, words[0], reason(err))
 			return cannotStart(err), nil
 		}
 		return m.shellProgram(ctx, c)
@@ -334,7 +335,7 @@ func (m *machine) shebang(ctx context.Context, p *program, c process, head []byt
 	what := "no interpreter"
 	if len(words) > 0 {
 		if _, err := m.find(words[0], c.env["PATH"], c.dir); err != nil {
-			fmt.Fprintf(c.stderr, "%s: %s: bad interpreter: %v\n", p.path, words[0], err)
+			fmt.Fprintf(c.stderr, "%s: %s: bad interpreter: %s\n", p.path, words[0], reason(err))
 			return cannotStart(err), nil
 		}
 		what = words[0]

@@ -17,8 +17,10 @@ import (
 
 // specialBuiltins are those whose failure ends a shell in posix mode, and that functions do not hide (POSIX 2.14).
 func isSpecialBuiltin(name string) bool {
-	return slices.Contains([]string{"break", ":", ".", "source", "continue", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift",
-		"times", "trap", "unset"}, name)
+	return slices.Contains([]string{
+		"break", ":", ".", "source", "continue", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift",
+		"times", "trap", "unset",
+	}, name)
 }
 
 // simple runs a simple command: words are expanded, assignments done, redirections put in place, in this order.
@@ -138,7 +140,7 @@ func (s *shell) call(ctx context.Context, args []string, functions bool) error {
 	}
 	p, err := s.m.find(name, s.path(), s.dir)
 	if err != nil {
-		s.errorf("%s: %v", name, err)
+		s.errorf("%s: %s", name, reason(err))
 		s.status = cannotStart(err)
 		return nil
 	}
@@ -276,7 +278,7 @@ func (s *shell) duplicate(n int, target string) (done bool, message string) {
 // open opens a file for a redirection.
 func (s *shell) open(p string, op syntax.RedirOperator) (f *stream, message string, err error) {
 	s.m.sync()
-	if f, message, ok := s.device(p, op == syntax.RdrIn); ok {
+	if f, message, ok := s.device(p); ok {
 		return f, message, s.m.fs.refused
 	}
 	if op == syntax.RdrIn || op == syntax.RdrInOut {
@@ -331,7 +333,7 @@ func (s *shell) create(p string, op syntax.RedirOperator) (*openFile, string) {
 }
 
 // device opens what is in no tree: the null device, and the process's own descriptors.
-func (s *shell) device(p string, read bool) (f *stream, message string, ok bool) {
+func (s *shell) device(p string) (f *stream, message string, ok bool) {
 	at := s.absolute(p)
 	n, isFd := strings.CutPrefix(at, "/dev/fd/")
 	switch at {
@@ -372,6 +374,9 @@ func reason(err error) string {
 		return "File exists"
 	}
 	text := err.Error()
+	if errors.Is(err, errNotFound) {
+		return text
+	}
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 

@@ -117,7 +117,7 @@ func (e *Engine) interpret(ctx context.Context, m *machine, p *Package, s *rpm.S
 	}
 	found, err := m.find(c.args[0], c.env["PATH"], "/")
 	if err != nil {
-		fmt.Fprintf(out, "%s: %v\n", c.args[0], err)
+		fmt.Fprintf(out, "%s: %s\n", c.args[0], reason(err))
 		return cannotStart(err), 0, nil
 	}
 	if s.Body == "" {

@@ -280,7 +280,7 @@ func (s *shell) unaryTest(op byte, arg string) (bool, error) {
 		n, err := s.m.fs.Lstat(s.dir, arg)
 		return err == nil && n.IsSymlink(), nil
 	}
-	if device, _, ok := s.device(arg, true); ok && arg != "" {
+	if device, _, ok := s.device(arg); ok && arg != "" {
 		return device != nil && strings.IndexByte("aecrw", op) >= 0, nil
 	}
 	n, err := s.m.fs.Stat(s.dir, arg)
