@@ -25,7 +25,7 @@ type outcome struct {
 	Tree   []string
 }
 
-// realOutcome runs a script with the machine's own shell and tools, in a directory of its own that counts as /work.
+// realOutcome runs a script with the machine's own shell and tools, in a directory of its own that counts as /here.
 // Programs in bin, where that is given, come before all others.
 func realOutcome(t *testing.T, script, bin string) outcome {
 	t.Helper()
@@ -59,11 +59,11 @@ func nativeOutcome(t *testing.T, script string) (outcome, string, error) {
 	var out, errs bytes.Buffer
 	status, err := m.shellProgram(context.Background(), process{
 		args: []string{"sh", "../script"}, env: map[string]string{"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"},
-		dir: "/work", umask: 0o022, stdin: strings.NewReader(""), stdout: &out, stderr: &errs, body: &script,
+		dir: "/here", umask: 0o022, stdin: strings.NewReader(""), stdout: &out, stderr: &errs, body: &script,
 	})
 	var tree []string
-	for _, line := range listing(t, m.fs, func(p string) bool { return !strings.HasPrefix(p, "/work/") }) {
-		tree = append(tree, strings.Replace(line, " /work/", " /", 1))
+	for _, line := range listing(t, m.fs, func(p string) bool { return !strings.HasPrefix(p, "/here/") }) {
+		tree = append(tree, strings.Replace(line, " /here/", " /", 1))
 	}
 	slices.Sort(tree)
 	return outcome{status, strings.Split(out.String(), "\n"), tree}, errs.String(), err
