@@ -66,7 +66,7 @@ func TestHostLeaks(t *testing.T) {
 	t.Chdir(dir)
 	for _, c := range []struct{ name, script, want string }{
 		{"environment", `echo "[$SECRET$TMPDIR$BASH_ENV$ENV$CDPATH]" $HOME $PATH; export -p`, "[] /root /nowhere\n" +
-			"export HOME=\"/root\"\nexport PATH=\"/nowhere\"\nexport PWD=\"/work\"\nexport SHLVL=\"1\"\nexport _=\"sh\"\n"},
+			"export HOME=\"/root\"\nexport PATH=\"/nowhere\"\nexport PWD=\"/here\"\nexport SHLVL=\"1\"\nexport _=\"sh\"\n"},
 		{"process", `echo $$ $PPID $UID $EUID $HOSTNAME $SECONDS $BASHPID $0 $-; echo ${GROUPS-none} $EPOCHSECONDS`, "1 0 0 0 localhost 0 1 script hB\nnone 1700000000\n"},
 		{"files", `for f in ` + secret + ` /etc/hostname /proc/self/environ /proc/cpuinfo /sys/kernel /dev/sda; do [ -e $f ] && echo LEAK $f; done; echo done`, "done\n"},
 		{"file tests", `for o in b c d e f g h k p r s u w x O G L N S; do [ -$o ` + secret + ` ] && echo LEAK $o; eval "[[ -$o ` + secret + ` ]]" && echo LEAK $o; done; [ -a ` + secret + ` ] && echo LEAK; echo done`, "done\n"},
@@ -75,7 +75,7 @@ func TestHostLeaks(t *testing.T) {
 		{"programs", secret + `; echo $?; ./secret; echo $?; secret; echo $?; PATH=` + dir + ` secret; echo $?; ls; echo $?; exec ls`, "127\n127\n127\n127\n127\n"},
 		{"lookup", `PATH=/usr/bin:/bin; command -v ls; echo $?; type -p ls; echo $?; type -P sh; echo $?; hash ls; echo $?; type ls; echo $?; command -V ls; echo $?`, "1\n1\n1\n1\n1\n1\n"},
 		{"command -p", `command -p ls; echo $?`, "127\n"},
-		{"cd", `cd ` + dir + `; echo $? $PWD; cd; pwd; cd -P .; pwd; echo $OLDPWD`, "1 /work\n/root\n/root\n/root\n"},
+		{"cd", `cd ` + dir + `; echo $? $PWD; cd; pwd; cd -P .; pwd; echo $OLDPWD`, "1 /here\n/root\n/root\n/root\n"},
 		{"glob", `echo ` + dir + `/* /proc/* /h[o]me /etc/host*`, dir + "/* /proc/* /h[o]me /etc/host*\n"},
 		{"tilde", `echo ~ ~root ~nobody ~daemon/x`, "/root /root ~nobody ~daemon/x\n"},
 		{"here-document", "read x <<E\nvalue $SECRET\nE\necho $x", "value\n"},

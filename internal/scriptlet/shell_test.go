@@ -29,7 +29,7 @@ func testMachine(t testing.TB, setup ...func(*FS)) *machine {
 		t.Fatal(err)
 	}
 	e := New(tree, nil, Options{Now: 1700000000, Host: Host{Arch: "x86_64"}})
-	for _, dir := range []string{"/usr/bin", "/usr/sbin", "/etc", "/tmp", "/work", "/root", "/var/tmp"} {
+	for _, dir := range []string{"/usr/bin", "/usr/sbin", "/etc", "/tmp", "/here", "/root", "/var/tmp"} {
 		if err := e.fs.MkdirAll("/", dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -59,11 +59,11 @@ func withFile(t testing.TB, p, content string, mode uint32) func(*FS) {
 	}
 }
 
-// runShell runs a script as a scriptlet runs, but in /work and without commands.
+// runShell runs a script as a scriptlet runs, but in /here and without commands.
 func runShell(ctx context.Context, m *machine, body string, params ...string) (stdout, stderr string, status int, err error) {
 	var out, errs bytes.Buffer
 	status, err = m.shellProgram(ctx, process{
-		args: append([]string{"sh", "script"}, params...), env: map[string]string{"PATH": "/nowhere", "HOME": "/root"}, dir: "/work", umask: 0o022,
+		args: append([]string{"sh", "script"}, params...), env: map[string]string{"PATH": "/nowhere", "HOME": "/root"}, dir: "/here", umask: 0o022,
 		stdin: strings.NewReader(""), stdout: &out, stderr: &errs, body: &body,
 	})
 	return out.String(), errs.String(), status, err
