@@ -20,7 +20,8 @@ const (
 	freshPart = time.Hour
 )
 
-// Cache is a directory of files named by their digests. It may be used by any number of goroutines and processes.
+// Cache is a directory of files named by their digests, and of files that were computed from them. It may be used by any
+// number of goroutines and processes.
 type Cache struct{ dir string }
 
 // DefaultDir is where slim's cache is unless somebody says otherwise: SLIM_CACHE_DIR, or slim in XDG_CACHE_HOME (when that
@@ -44,7 +45,7 @@ func defaultDir(getenv func(string) string, home, system string) string {
 	return filepath.Join(home, ".cache", "slim")
 }
 
-const cacheTag = "Signature: 8a477f597d28d172789f06886806bc55\n# This directory holds downloads of slim. It may be deleted.\n"
+const cacheTag = "Signature: 8a477f597d28d172789f06886806bc55\n# This directory holds downloads of slim and what it made of them. It may be deleted.\n"
 
 // OpenCache opens the cache in dir and makes the directory when it is not there.
 func OpenCache(dir string) (*Cache, error) {
@@ -203,8 +204,13 @@ func (c *Cache) list() (whole, parts []entry, err error) {
 			whole = append(whole, list...)
 		}
 	}
+	kept, err := c.listKept()
+	if err != nil {
+		return nil, nil, err
+	}
+	whole = append(whole, kept...)
 	parts, err = entries(c.tmp(), func(name string) bool {
-		return strings.HasSuffix(name, ".part") || strings.HasPrefix(name, privatePart)
+		return strings.HasSuffix(name, ".part") || strings.HasPrefix(name, privatePart) || strings.HasPrefix(name, keptPart)
 	})
 	return whole, parts, err
 }

@@ -11,6 +11,9 @@
 //	sha256/ab/ab12...         a whole, verified file
 //	tmp/sha256-ab12....part   what has come of one so far; whoever downloads it holds a lock on it (flock)
 //	tmp/private-...           a part of somebody who could not get the lock
+//	kept/KIND/ab/ab12...      what was computed from such files, named by a digest of all that went into it, with a
+//	                          checksum at its end: it saves work and is made anew when it is damaged or gone
+//	tmp/kept-...              what has come of one so far
 //
 // A file gets its final name by rename, after its digest has been compared. So nothing half-written is ever seen
 // under a final name, whenever a process is killed. Locks only save work: that two processes do not load the same
