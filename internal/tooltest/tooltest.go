@@ -82,10 +82,15 @@ func Run(t testing.TB, env []string, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), env...)
+	return run(t, cmd)
+}
+
+func run(t testing.TB, cmd *exec.Cmd) string {
+	t.Helper()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out.String(), errs.String())
+		t.Fatalf("%s: %v\n%s%s", strings.Join(cmd.Args, " "), err, out.String(), errs.String())
 	}
 	return out.String()
 }
@@ -149,9 +154,10 @@ func Registry(t testing.TB, http, more string) (string, *Log) {
 
 // Podman is one with a storage of its own, running containers by runc.
 type Podman struct {
-	t    testing.TB
-	dir  string
-	conf string
+	t      testing.TB
+	dir    string
+	conf   string
+	driver string // of its storage
 }
 
 // NewPodman makes one that is taken away when t ends. It needs root.
@@ -164,11 +170,14 @@ func NewPodman(t testing.TB) *Podman {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Podman{t: t, dir: d, conf: d + "/containers.conf"}
+	p := &Podman{t: t, dir: d, conf: d + "/containers.conf", driver: "overlay"}
 	conf := "[containers]\ndefault_ulimits = [\"nofile=1024:20000\", \"nproc=4096:4096\"]\n" +
 		"[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"runc\"\n"
 	if err := os.WriteFile(p.conf, []byte(conf), 0o644); err != nil {
 		t.Fatal(err)
+	}
+	if p.command("info").Run() != nil {
+		p.driver = "vfs" // which copies all of an image for each layer and container, but works on every file system
 	}
 	t.Cleanup(func() {
 		p.Run("rmi", "-af")
@@ -180,6 +189,12 @@ func NewPodman(t testing.TB) *Podman {
 // Run is podman's output; it has to succeed.
 func (p *Podman) Run(args ...string) string {
 	p.t.Helper()
-	all := append([]string{"--root", p.dir + "/root", "--runroot", p.dir + "/run", "--tmpdir", p.dir + "/tmp", "--storage-driver", "vfs"}, args...)
-	return Run(p.t, []string{"CONTAINERS_CONF=" + p.conf}, "podman", all...)
+	return run(p.t, p.command(args...))
+}
+
+func (p *Podman) command(args ...string) *exec.Cmd {
+	storage := []string{"--root", p.dir + "/root", "--runroot", p.dir + "/run", "--tmpdir", p.dir + "/tmp", "--storage-driver", p.driver}
+	cmd := exec.Command("podman", append(storage, args...)...)
+	cmd.Env = append(os.Environ(), "CONTAINERS_CONF="+p.conf)
+	return cmd
 }
