@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"slim/internal/elf"
 )
 
 // Limits of iconvconfig. The cache holds 16-bit offsets, so what is larger cannot be written anyway.
@@ -82,11 +84,11 @@ func runIconvconfig(r *toolRun) error {
 	if r.status != 0 {
 		return r.die(1, "no output file produced because warnings were issued")
 	}
-	order := byteOrder(binary.LittleEndian)
+	order := elf.ByteOrder(binary.LittleEndian)
 	if r.Host.Arch == "s390x" {
 		order = binary.BigEndian
 	}
-	c.addBuiltins(order == byteOrder(binary.BigEndian))
+	c.addBuiltins(order == elf.ByteOrder(binary.BigEndian))
 	content, err := c.encode(order)
 	if err != nil {
 		return r.unsupported("%v", err)
@@ -336,7 +338,7 @@ func (c *gconvConfig) number() *gconvNames {
 }
 
 // encode is the content of the cache.
-func (c *gconvConfig) encode(order byteOrder) ([]byte, error) {
+func (c *gconvConfig) encode(order elf.ByteOrder) ([]byte, error) {
 	n := c.number()
 	table := c.strings.lay()
 	if len(table)%2 == 1 {

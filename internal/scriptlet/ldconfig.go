@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"slim/internal/elf"
 	"slim/internal/rootfs"
 )
 
@@ -34,7 +35,7 @@ func ldconfigCommands() map[string]Command {
 
 // loader is what is particular about the ldconfig of a distribution: glibc's version, how it was built, for what.
 type loader struct {
-	format  cacheFormat
+	format  elf.CacheFormat
 	minor   int // of glibc 2.minor
 	arch    string
 	machine uint16   // of ELF, of the architecture's own libraries
@@ -68,7 +69,7 @@ type ldconfig struct {
 	verbose, link, build bool
 
 	dirs    []loaderDir
-	entries []cacheEntry
+	entries []elf.CacheEntry
 	hwcaps  []string // names of all subdirectories of glibc-hwcaps
 }
 
@@ -100,7 +101,7 @@ func runLdconfig(r *toolRun) error {
 		return nil
 	}
 	if r.has("V") {
-		r.printf("%s\n", strings.Replace(l.format.generator, " stable release version", "", 1))
+		r.printf("%s\n", strings.Replace(l.format.Generator, " stable release version", "", 1))
 		return nil
 	}
 	cache := "/etc/ld.so.cache"
@@ -162,7 +163,7 @@ func (l *ldconfig) save(cache string) error {
 	if err := l.FS.Remove("/", at); err != nil && !isNotExist(err) {
 		return l.die(1, "Renaming of %s~ to %s failed: %s", cache, cache, errorText(err))
 	}
-	return l.FS.WriteFile("/", at, l.format.encode(l.entries, l.hwcaps), 0o644)
+	return l.FS.WriteFile("/", at, l.format.Encode(l.entries, l.hwcaps), 0o644)
 }
 
 // findLoader reads the ldconfig of the tree for what it would do. It reports false when there is none.
@@ -216,16 +217,16 @@ func readLoader(program []byte, arch string) (l *loader, why string) {
 	}
 	a := archs[i]
 	l = &loader{arch: arch, machine: a.machine}
-	l.format.order = binary.LittleEndian
+	l.format.Order = binary.LittleEndian
 	if a.big {
-		l.format.order = binary.BigEndian
+		l.format.Order = binary.BigEndian
 	}
 	if m := regexp.MustCompile(`\x00(ldconfig \([^\x00]{0,200} version 2\.([0-9]{1,3})[^\x00]{0,80})\x00`).FindSubmatch(program); m != nil {
-		l.format.generator, l.format.extension = string(m[1]), true
+		l.format.Generator, l.format.Extension = string(m[1]), true
 		l.minor, _ = strconv.Atoi(string(m[2]))
 	} else if m := regexp.MustCompile(`\x002\.([12][0-9]|3[0-2])\x00`).FindSubmatch(program); m != nil {
 		l.minor, _ = strconv.Atoi(string(m[1]))
-		l.format.compat = l.minor < 32
+		l.format.Compat = l.minor < 32
 	} else {
 		return nil, "tells no version of glibc"
 	}
@@ -446,8 +447,8 @@ func (l *ldconfig) search(d loaderDir) error {
 			l.prefer(d, old, lib)
 			continue
 		}
-		if len(l.entries)+len(found) >= maxCacheEntries {
-			return l.unsupported("more than %d libraries", maxCacheEntries)
+		if len(l.entries)+len(found) >= elf.MaxCacheEntries {
+			return l.unsupported("more than %d libraries", elf.MaxCacheEntries)
 		}
 		at[lib.soname] = lib
 		found = append(found, lib)
@@ -477,12 +478,12 @@ func (l *ldconfig) enter(d loaderDir, lib *foundLibrary, hwcap uint64) error {
 	if !l.build {
 		return nil
 	}
-	e := cacheEntry{lib: lib.soname, path: d.path + "/" + file, flags: lib.flags, named: d.name, hwcap: hwcap}
+	e := elf.CacheEntry{Lib: lib.soname, Path: d.path + "/" + file, Flags: lib.flags, Named: d.name, Hwcap: hwcap}
 	if l.minor < 36 {
-		e.osVersion = lib.file.abiTag
+		e.OSVersion = lib.file.abiTag
 	}
 	if l.machine == 62 || l.machine == 3 {
-		e.isaLevel = lib.file.isaLevel
+		e.ISALevel = lib.file.isaLevel
 	}
 	l.entries = append(l.entries, e)
 	return nil
@@ -490,14 +491,14 @@ func (l *ldconfig) enter(d loaderDir, lib *foundLibrary, hwcap uint64) error {
 
 // prefer keeps one of two libraries with the same soname: a file before a link, the newer by its name.
 func (l *ldconfig) prefer(d loaderDir, old, lib *foundLibrary) {
-	if lib.isLink && !old.isLink || lib.isLink == old.isLink && compareLibraryNames(old.name, lib.name) >= 0 {
+	if lib.isLink && !old.isLink || lib.isLink == old.isLink && elf.CompareLibraryNames(old.name, lib.name) >= 0 {
 		return
 	}
 	flags := old.flags
 	if flags != lib.flags {
-		if flags == flagELF && lib.flags == flagLibc6 {
+		if flags == elf.FlagELF && lib.flags == elf.FlagLibc6 {
 			flags = lib.flags
-		} else if flags != flagLibc6 || lib.flags != flagELF {
+		} else if flags != elf.FlagLibc6 || lib.flags != elf.FlagELF {
 			l.warn("libraries %s and %s in directory %s have same soname but different type.", old.name, lib.name, d.path)
 		} else {
 			flags = lib.flags
@@ -535,7 +536,7 @@ func (l *ldconfig) library(d loaderDir, name string) (*foundLibrary, error) {
 		}
 		return nil, nil
 	}
-	file, err := l.FS.elfOf(n, l.format.order)
+	file, err := l.FS.elfOf(n, l.format.Order)
 	if err != nil {
 		return nil, err
 	}
@@ -603,9 +604,9 @@ func (l *ldconfig) classify(p string, e *elfFile) (flags uint32, ok bool) {
 	switch {
 	case !ok:
 		return 0, false
-	case e.class != elfClass32 && e.class != elfClass64:
+	case e.class != elf.Class32 && e.class != elf.Class64:
 		return 0, false
-	case e.kind != elfTypeDyn:
+	case e.kind != elf.TypeDyn:
 		l.warn("%s is not a shared object file (Type: %d).\n", p, e.kind)
 		return 0, false
 	case e.fault != "":
@@ -621,18 +622,18 @@ func isDebuggerScript(p string) bool {
 
 // flags are those of a library of this architecture (glibc, sysdeps/*/readelflib.c).
 func (l *ldconfig) flags(p string, e *elfFile) (uint32, bool) {
-	plain := uint32(flagLibc6)
+	plain := uint32(elf.FlagLibc6)
 	if l.minor < 37 && !e.libc6 {
-		plain = flagELF
+		plain = elf.FlagELF
 	}
-	wide := e.class == elfClass64
+	wide := e.class == elf.Class64
 	switch l.arch {
 	case "x86_64", "i686":
 		switch {
 		case e.machine == 62 && wide:
-			return flagLibc6 | flagX8664, true
+			return elf.FlagLibc6 | elf.FlagX8664, true
 		case e.machine == 62:
-			return flagLibc6 | flagX32, true
+			return elf.FlagLibc6 | elf.FlagX32, true
 		case e.machine == 3 && !wide:
 			return plain, true
 		}
@@ -642,15 +643,15 @@ func (l *ldconfig) flags(p string, e *elfFile) (uint32, bool) {
 		const eabi5, hard, soft = 0x05000000, 0x400, 0x200
 		switch {
 		case wide:
-			return flagLibc6 | flagAArch64, true
+			return elf.FlagLibc6 | elf.FlagAArch64, true
 		case e.flags&0xff000000 != eabi5:
 			return plain, true
 		case e.flags&hard != 0:
-			return flagLibc6 | flagARMHard, true
+			return elf.FlagLibc6 | elf.FlagARMHard, true
 		case e.flags&soft != 0:
-			return flagLibc6 | flagARMSoft, true
+			return elf.FlagLibc6 | elf.FlagARMSoft, true
 		}
-		return flagLibc6, true
+		return elf.FlagLibc6, true
 	case "riscv64":
 		const compressed, abi, double = 1, 6, 4
 		if e.flags&^(compressed|abi) != 0 {
@@ -658,18 +659,18 @@ func (l *ldconfig) flags(p string, e *elfFile) (uint32, bool) {
 		}
 		switch e.flags & abi {
 		case 0:
-			return flagLibc6 | flagRISCVSoft, true
+			return elf.FlagLibc6 | elf.FlagRISCVSoft, true
 		case double:
-			return flagLibc6 | flagRISCVDouble, true
+			return elf.FlagLibc6 | elf.FlagRISCVDouble, true
 		}
 		return 0, false
 	case "s390x":
 		if wide {
-			return flagLibc6 | flagS390, true
+			return elf.FlagLibc6 | elf.FlagS390, true
 		}
 	case "ppc64le":
 		if wide {
-			return flagLibc6 | flagPowerPC, true
+			return elf.FlagLibc6 | elf.FlagPowerPC, true
 		}
 	}
 	return plain, true
@@ -799,7 +800,7 @@ func (l *ldconfig) manual(libraries []string) error {
 			l.warn("Ignored file %s since it is not a regular file.", p)
 			continue
 		}
-		file, err := l.FS.elfOf(n, l.format.order)
+		file, err := l.FS.elfOf(n, l.format.Order)
 		if err != nil {
 			return err
 		}
@@ -829,13 +830,13 @@ func (l *ldconfig) print(cache string) error {
 	if err != nil || len(b) == 0 {
 		return err
 	}
-	entries, generator, err := readCache(b, l.format.order)
+	entries, generator, err := elf.ReadCache(b, l.format.Order)
 	if err != nil {
 		return l.die(1, "%s", err)
 	}
 	l.printf("%d libs found in cache `%s'\n", len(entries), cache)
 	for i := range entries {
-		l.printf("%s", entries[i].describe())
+		l.printf("%s", entries[i].Describe())
 	}
 	if generator != "" {
 		l.printf("Cache generated by: %s\n", generator)

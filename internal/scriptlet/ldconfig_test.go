@@ -2,7 +2,7 @@ package scriptlet
 
 import (
 	"bytes"
-	"debug/elf"
+	debugelf "debug/elf"
 	"encoding/binary"
 	"os"
 	"os/exec"
@@ -12,34 +12,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"slim/internal/elf"
 	"slim/internal/rootfs"
 	"slim/internal/tooltest"
 )
-
-func TestCompareLibraryNames(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{
-		{"libc.so.6", "libc.so.6", 0},
-		{"libc.so.6", "libc.so.10", -1},
-		{"libc.so.6.0", "libc.so.6", 1},
-		{"liba.so", "libb.so", -1},
-		{"lib1.so", "liba.so", 1},
-		{"lib01.so", "lib1.so", 0},
-		{"lib", "lib1", -1},
-		{"libX.so", "libx.so", -1},
-		{"lib\xff", "liba", -1}, // bytes are signed
-	} {
-		sign := func(n int) int { return min(1, max(-1, n)) }
-		if got := sign(compareLibraryNames(c.a, c.b)); got != c.want {
-			t.Errorf("%q and %q: %d, not %d", c.a, c.b, got, c.want)
-		}
-		if got := sign(compareLibraryNames(c.b, c.a)); got != -c.want {
-			t.Errorf("%q and %q: %d, not %d", c.b, c.a, got, -c.want)
-		}
-	}
-}
 
 // The cache that the distribution's own ldconfig wrote, byte by byte, and what it prints.
 func TestLdconfigLikeTheDistribution(t *testing.T) {
@@ -64,9 +41,9 @@ func TestLdconfigLikeTheDistribution(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(want, got) {
-				w, _, _ := readCache(want, binary.LittleEndian)
-				g, _, err := readCache(got, binary.LittleEndian)
-				t.Errorf("%d bytes differ from %d (%v):\n%s", len(got), len(want), err, cmp.Diff(w, g, cmp.AllowUnexported(cacheEntry{})))
+				w, _, _ := elf.ReadCache(want, binary.LittleEndian)
+				g, _, err := elf.ReadCache(got, binary.LittleEndian)
+				t.Errorf("%d bytes differ from %d (%v):\n%s", len(got), len(want), err, cmp.Diff(w, g, cmp.AllowUnexported(elf.CacheEntry{})))
 			}
 			if d := cmp.Diff(before, listing(t, f, nil)); d != "" {
 				t.Errorf("the tree changed: %s", d)
@@ -232,7 +209,7 @@ func TestReadLoader(t *testing.T) {
 		if l == nil {
 			continue
 		}
-		if got := strings.Join(l.dirs, " "); got != c.dirs || l.minor != c.minor || l.format.compat != c.compat || l.format.extension != c.extension {
+		if got := strings.Join(l.dirs, " "); got != c.dirs || l.minor != c.minor || l.format.Compat != c.compat || l.format.Extension != c.extension {
 			t.Errorf("%s: %+v", c.name, l)
 		}
 	}
@@ -243,72 +220,35 @@ func TestLibraryFlags(t *testing.T) {
 	for _, c := range []struct {
 		arch    string
 		minor   int
-		class   elf.Class
-		machine elf.Machine
+		class   debugelf.Class
+		machine debugelf.Machine
 		flags   uint32
 		libc6   bool
 		want    uint32
 		ok      bool
 	}{
-		{"x86_64", 40, elf.ELFCLASS64, elf.EM_X86_64, 0, false, 0x303, true},
-		{"x86_64", 40, elf.ELFCLASS32, elf.EM_X86_64, 0, false, 0x803, true},
-		{"x86_64", 40, elf.ELFCLASS32, elf.EM_386, 0, false, 3, true},
-		{"x86_64", 34, elf.ELFCLASS32, elf.EM_386, 0, false, 1, true},
-		{"x86_64", 34, elf.ELFCLASS32, elf.EM_386, 0, true, 3, true},
-		{"x86_64", 40, elf.ELFCLASS64, elf.EM_AARCH64, 0, false, 0, false},
-		{"aarch64", 40, elf.ELFCLASS64, elf.EM_AARCH64, 0, false, 0xa03, true},
-		{"aarch64", 40, elf.ELFCLASS32, elf.EM_ARM, 0x5000400, true, 0x903, true},
-		{"aarch64", 40, elf.ELFCLASS32, elf.EM_ARM, 0x5000200, true, 0xb03, true},
-		{"aarch64", 40, elf.ELFCLASS32, elf.EM_ARM, 0x5000000, false, 3, true},
-		{"ppc64le", 40, elf.ELFCLASS64, elf.EM_PPC64, 2, false, 0x503, true},
-		{"s390x", 40, elf.ELFCLASS64, elf.EM_S390, 0, false, 0x403, true},
-		{"s390x", 40, elf.ELFCLASS32, elf.EM_S390, 0, true, 3, true},
-		{"riscv64", 40, elf.ELFCLASS64, elf.EM_RISCV, 5, false, 0x1003, true},
-		{"riscv64", 40, elf.ELFCLASS64, elf.EM_RISCV, 1, false, 0xf03, true},
-		{"riscv64", 40, elf.ELFCLASS64, elf.EM_RISCV, 3, false, 0, false},
-		{"riscv64", 40, elf.ELFCLASS64, elf.EM_RISCV, 8, false, 0, false},
+		{"x86_64", 40, debugelf.ELFCLASS64, debugelf.EM_X86_64, 0, false, 0x303, true},
+		{"x86_64", 40, debugelf.ELFCLASS32, debugelf.EM_X86_64, 0, false, 0x803, true},
+		{"x86_64", 40, debugelf.ELFCLASS32, debugelf.EM_386, 0, false, 3, true},
+		{"x86_64", 34, debugelf.ELFCLASS32, debugelf.EM_386, 0, false, 1, true},
+		{"x86_64", 34, debugelf.ELFCLASS32, debugelf.EM_386, 0, true, 3, true},
+		{"x86_64", 40, debugelf.ELFCLASS64, debugelf.EM_AARCH64, 0, false, 0, false},
+		{"aarch64", 40, debugelf.ELFCLASS64, debugelf.EM_AARCH64, 0, false, 0xa03, true},
+		{"aarch64", 40, debugelf.ELFCLASS32, debugelf.EM_ARM, 0x5000400, true, 0x903, true},
+		{"aarch64", 40, debugelf.ELFCLASS32, debugelf.EM_ARM, 0x5000200, true, 0xb03, true},
+		{"aarch64", 40, debugelf.ELFCLASS32, debugelf.EM_ARM, 0x5000000, false, 3, true},
+		{"ppc64le", 40, debugelf.ELFCLASS64, debugelf.EM_PPC64, 2, false, 0x503, true},
+		{"s390x", 40, debugelf.ELFCLASS64, debugelf.EM_S390, 0, false, 0x403, true},
+		{"s390x", 40, debugelf.ELFCLASS32, debugelf.EM_S390, 0, true, 3, true},
+		{"riscv64", 40, debugelf.ELFCLASS64, debugelf.EM_RISCV, 5, false, 0x1003, true},
+		{"riscv64", 40, debugelf.ELFCLASS64, debugelf.EM_RISCV, 1, false, 0xf03, true},
+		{"riscv64", 40, debugelf.ELFCLASS64, debugelf.EM_RISCV, 3, false, 0, false},
+		{"riscv64", 40, debugelf.ELFCLASS64, debugelf.EM_RISCV, 8, false, 0, false},
 	} {
 		l := &ldconfig{toolRun: &toolRun{Call: &Call{Stderr: &bytes.Buffer{}}}, loader: loader{arch: c.arch, minor: c.minor}}
-		got, ok := l.flags("lib", &elfFile{class: byte(c.class), machine: uint16(c.machine), flags: c.flags, libc6: c.libc6})
+		got, ok := l.flags("lib", &elfFile{class: elf.Class(c.class), machine: uint16(c.machine), flags: c.flags, libc6: c.libc6})
 		if got != c.want || ok != c.ok {
 			t.Errorf("%+v: %#x %v", c, got, ok)
-		}
-	}
-}
-
-func TestCacheFormats(t *testing.T) {
-	entries := []cacheEntry{
-		{lib: "libb.so.1", path: "/lib64/libb.so.1", flags: 0x303},
-		{lib: "liba.so.1", path: "/lib64/liba.so.1", flags: 0x303, osVersion: 0x30200},
-		{lib: "liba.so.1", path: "/lib64/tls/liba.so.1", flags: 0x303, hwcap: 1 << 63},
-		{lib: "liba.so.1", path: "/lib/liba.so.1", flags: 3},
-	}
-	for _, c := range []struct {
-		name   string
-		format cacheFormat
-	}{
-		{"2.28", cacheFormat{order: binary.LittleEndian, compat: true}},
-		{"2.28 big", cacheFormat{order: binary.BigEndian, compat: true}},
-		{"2.32", cacheFormat{order: binary.LittleEndian}},
-		{"2.40", cacheFormat{order: binary.LittleEndian, extension: true, generator: "ldconfig"}},
-		{"2.40 big", cacheFormat{order: binary.BigEndian, extension: true, generator: "ldconfig"}},
-	} {
-		b := c.format.encode(entries, nil)
-		got, generator, err := readCache(b, c.format.order)
-		if err != nil || generator != c.format.generator {
-			t.Errorf("%s: %v, by %q", c.name, err, generator)
-			continue
-		}
-		want := []cacheEntry{entries[0], entries[2], entries[1], entries[3]}
-		if d := cmp.Diff(want, got, cmp.AllowUnexported(cacheEntry{})); d != "" {
-			t.Errorf("%s: %s", c.name, d)
-		}
-		if c.format.compat {
-			old := c.format.order.Uint32(b[12:])
-			e, err := readEntries(b[16:16+12*old], b[16+12*old:], 12, c.format.order)
-			if err != nil || old != 4 || e[2].path != "/lib/liba.so.1" || e[3].path != e[2].path {
-				t.Errorf("%s: %d in the old format: %v %v", c.name, old, e, err)
-			}
 		}
 	}
 }
@@ -363,13 +303,13 @@ func FuzzELFFile(f *testing.F) {
 		if err := tree.PutFile("/lib.so", 0o755, 0, b); err != nil {
 			t.Fatal(err)
 		}
-		for _, order := range []byteOrder{binary.LittleEndian, binary.BigEndian} {
+		for _, order := range []elf.ByteOrder{binary.LittleEndian, binary.BigEndian} {
 			e, err := fsOf(tree).elfOf(tree.Node("/lib.so"), order)
 			if err != nil {
 				t.Fatal(err)
 			}
 			l := &ldconfig{toolRun: &toolRun{Call: &Call{Stderr: &bytes.Buffer{}}}, loader: loader{arch: "x86_64", minor: 36}}
-			if _, ok := l.classify("lib.so", e); ok && len(e.soname) >= maxELFName {
+			if _, ok := l.classify("lib.so", e); ok && len(e.soname) >= elf.MaxName {
 				t.Fatalf("a soname of %d bytes", len(e.soname))
 			}
 		}
@@ -385,25 +325,10 @@ func smallELF() []byte {
 	le.PutUint16(b[18:], 62)
 	le.PutUint64(b[32:], 64)
 	le.PutUint16(b[56:], 1)
-	le.PutUint32(b[64:], elfDynamic)
+	le.PutUint32(b[64:], elf.SegmentDynamic)
 	le.PutUint64(b[72:], 120)
 	le.PutUint64(b[96:], 64)
-	le.PutUint64(b[120:], elfTagStrings)
-	le.PutUint64(b[136:], elfTagSoname)
+	le.PutUint64(b[120:], elf.TagStrings)
+	le.PutUint64(b[136:], elf.TagSoname)
 	return b
-}
-
-func FuzzReadCache(f *testing.F) {
-	entries := []cacheEntry{{lib: "liba.so.1", path: "/lib64/liba.so.1", flags: 3, named: "x86-64-v3"}, {lib: "libb.so.1", path: "/lib64/libb.so.1"}}
-	f.Add(cacheFormat{order: binary.LittleEndian, extension: true, generator: "g"}.encode(entries, []string{"x86-64-v3"}))
-	f.Add(cacheFormat{order: binary.LittleEndian, compat: true}.encode(entries[1:], nil))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		got, _, err := readCache(b, binary.LittleEndian)
-		if err == nil && len(got) > len(b)/cacheEntryOld {
-			t.Fatalf("%d entries of %d bytes", len(got), len(b))
-		}
-		for i := range got {
-			got[i].describe()
-		}
-	})
 }

@@ -1,4 +1,4 @@
-package scriptlet
+package elf
 
 import (
 	"bytes"
@@ -25,50 +25,44 @@ const (
 	cacheHwcapNamed   = 1 << 62
 )
 
-// maxCacheEntries bounds the libraries of a cache, written or read.
-const maxCacheEntries = 1 << 18
+// MaxCacheEntries bounds the libraries of a cache, written or read.
+const MaxCacheEntries = 1 << 18
 
 // Kinds of library: the type and what it asks of the processor (glibc, sysdeps/generic/ldconfig.h).
 const (
-	flagELF         = 1
-	flagLibc6       = 3
-	flagX8664       = 0x300
-	flagS390        = 0x400
-	flagPowerPC     = 0x500
-	flagX32         = 0x800
-	flagARMHard     = 0x900
-	flagAArch64     = 0xa00
-	flagARMSoft     = 0xb00
-	flagRISCVSoft   = 0xf00
-	flagRISCVDouble = 0x1000
+	FlagELF         = 1
+	FlagLibc6       = 3
+	FlagX8664       = 0x300
+	FlagS390        = 0x400
+	FlagPowerPC     = 0x500
+	FlagX32         = 0x800
+	FlagARMHard     = 0x900
+	FlagAArch64     = 0xa00
+	FlagARMSoft     = 0xb00
+	FlagRISCVSoft   = 0xf00
+	FlagRISCVDouble = 0x1000
 )
 
-// cacheEntry is one library of a cache.
-type cacheEntry struct {
-	lib, path string
-	flags     uint32
-	osVersion uint32
-	isaLevel  uint32
-	hwcap     uint64 // of the directories that glibc before 2.37 looked into
-	named     string // subdirectory of glibc-hwcaps, "" for none
+// CacheEntry is one library of a cache.
+type CacheEntry struct {
+	Lib, Path string
+	Flags     uint32
+	OSVersion uint32
+	ISALevel  uint32
+	Hwcap     uint64 // of the directories that glibc before 2.37 looked into
+	Named     string // subdirectory of glibc-hwcaps, "" for none
 }
 
-// byteOrder is how numbers are read and written.
-type byteOrder interface {
-	binary.ByteOrder
-	binary.AppendByteOrder
+// CacheFormat says how a version of ldconfig writes its cache.
+type CacheFormat struct {
+	Order     ByteOrder
+	Compat    bool   // the old format first, the new one hidden behind it: the default before glibc 2.32
+	Extension bool   // from glibc 2.33 on: merged strings, byte order, generator, names of hwcaps
+	Generator string // what the extension says of who wrote it
 }
 
-// cacheFormat says how a version of ldconfig writes its cache.
-type cacheFormat struct {
-	order     byteOrder
-	compat    bool   // the old format first, the new one hidden behind it: the default before glibc 2.32
-	extension bool   // from glibc 2.33 on: merged strings, byte order, generator, names of hwcaps
-	generator string // what the extension says of who wrote it
-}
-
-// compareLibraryNames orders the names of libraries: numbers by value, higher than any other byte.
-func compareLibraryNames(a, b string) int {
+// CompareLibraryNames orders the names of libraries: numbers by value, higher than any other byte.
+func CompareLibraryNames(a, b string) int {
 	at := func(s string, i int) byte {
 		if i < len(s) {
 			return s[i]
@@ -106,59 +100,59 @@ func compareLibraryNames(a, b string) int {
 }
 
 // compareEntries is the order of a cache: names downwards, the more special of the same name first.
-func compareEntries(a, b *cacheEntry) int {
-	named := func(e *cacheEntry) int {
-		if e.named != "" {
+func compareEntries(a, b *CacheEntry) int {
+	named := func(e *CacheEntry) int {
+		if e.Named != "" {
 			return 0
 		}
 		return 1
 	}
 	return cmp.Or(
-		compareLibraryNames(b.lib, a.lib),
-		cmp.Compare(b.flags, a.flags),
+		CompareLibraryNames(b.Lib, a.Lib),
+		cmp.Compare(b.Flags, a.Flags),
 		cmp.Compare(named(a), named(b)),
-		strings.Compare(a.named, b.named),
-		cmp.Compare(bits.OnesCount64(b.hwcap), bits.OnesCount64(a.hwcap)),
-		cmp.Compare(b.hwcap, a.hwcap),
-		cmp.Compare(b.osVersion, a.osVersion),
+		strings.Compare(a.Named, b.Named),
+		cmp.Compare(bits.OnesCount64(b.Hwcap), bits.OnesCount64(a.Hwcap)),
+		cmp.Compare(b.Hwcap, a.Hwcap),
+		cmp.Compare(b.OSVersion, a.OSVersion),
 	)
 }
 
-// encode is the content of a cache. Entries that compare equal stay in their order. names are all subdirectories of
+// Encode is the content of a cache. Entries that compare equal stay in their order. names are all subdirectories of
 // glibc-hwcaps that were seen, with a library in them or not.
-func (f cacheFormat) encode(entries []cacheEntry, names []string) []byte {
+func (f CacheFormat) Encode(entries []CacheEntry, names []string) []byte {
 	entries = slices.Clone(entries)
-	slices.SortStableFunc(entries, func(a, b cacheEntry) int { return compareEntries(&a, &b) })
+	slices.SortStableFunc(entries, func(a, b CacheEntry) int { return compareEntries(&a, &b) })
 	var pool stringPool
-	if f.extension {
+	if f.Extension {
 		pool = mergedStrings(entries, names)
 	} else {
 		pool = plainStrings(entries)
 	}
 	var old []byte
-	if f.compat {
+	if f.Compat {
 		old = f.encodeOld(entries, pool)
 	}
 	used := usedNames(entries)
 	strs := uint32(cacheHeadNew + cacheEntryNew*len(entries))
 	b := append([]byte{}, cacheMagicNew...)
-	b = f.order.AppendUint32(b, uint32(len(entries)))
-	b = f.order.AppendUint32(b, uint32(len(pool.bytes)))
+	b = f.Order.AppendUint32(b, uint32(len(entries)))
+	b = f.Order.AppendUint32(b, uint32(len(pool.bytes)))
 	b = append(b, make([]byte, cacheHeadNew-len(b))...)
 	for i, e := range entries {
-		b = f.order.AppendUint32(b, e.flags)
-		b = f.order.AppendUint32(b, strs+pool.lib[i])
-		b = f.order.AppendUint32(b, strs+pool.path[i])
-		b = f.order.AppendUint32(b, e.osVersion)
-		hwcap := e.hwcap
-		if e.named != "" {
-			index, _ := slices.BinarySearch(used, e.named)
-			hwcap = cacheHwcapNamed | uint64(e.isaLevel)<<32 | uint64(index)
+		b = f.Order.AppendUint32(b, e.Flags)
+		b = f.Order.AppendUint32(b, strs+pool.lib[i])
+		b = f.Order.AppendUint32(b, strs+pool.path[i])
+		b = f.Order.AppendUint32(b, e.OSVersion)
+		hwcap := e.Hwcap
+		if e.Named != "" {
+			index, _ := slices.BinarySearch(used, e.Named)
+			hwcap = cacheHwcapNamed | uint64(e.ISALevel)<<32 | uint64(index)
 		}
-		b = f.order.AppendUint64(b, hwcap)
+		b = f.Order.AppendUint64(b, hwcap)
 	}
 	b = append(b, pool.bytes...)
-	if f.extension {
+	if f.Extension {
 		b = f.appendExtension(b, strs, pool, used)
 	}
 	return append(old, b...)
@@ -166,10 +160,10 @@ func (f cacheFormat) encode(entries []cacheEntry, names []string) []byte {
 
 // encodeOld is the part in the format of libc5 and glibc 2.0, which knows no hwcaps. Its strings are those of the new
 // part, whose beginning its own offsets count from.
-func (f cacheFormat) encodeOld(entries []cacheEntry, pool stringPool) []byte {
+func (f CacheFormat) encodeOld(entries []CacheEntry, pool stringPool) []byte {
 	var plain []int
 	for i := range entries {
-		if entries[i].hwcap == 0 && entries[i].named == "" {
+		if entries[i].Hwcap == 0 && entries[i].Named == "" {
 			plain = append(plain, i)
 		}
 	}
@@ -177,32 +171,32 @@ func (f cacheFormat) encodeOld(entries []cacheEntry, pool stringPool) []byte {
 		plain = append(plain, plain[len(plain)-1])
 	}
 	b := append([]byte(cacheMagicOld), 0)
-	b = f.order.AppendUint32(b, uint32(len(plain)))
+	b = f.Order.AppendUint32(b, uint32(len(plain)))
 	pad := (8 - (cacheHeadOld+cacheEntryOld*len(plain))%8) % 8
 	strs := uint32(cacheHeadNew + cacheEntryNew*len(entries) + pad)
 	for _, i := range plain {
-		b = f.order.AppendUint32(b, entries[i].flags)
-		b = f.order.AppendUint32(b, strs+pool.lib[i])
-		b = f.order.AppendUint32(b, strs+pool.path[i])
+		b = f.Order.AppendUint32(b, entries[i].Flags)
+		b = f.Order.AppendUint32(b, strs+pool.lib[i])
+		b = f.Order.AppendUint32(b, strs+pool.path[i])
 	}
 	return append(b, make([]byte, pad)...)
 }
 
 // appendExtension puts the extension behind the strings and says in the header where it is and what the byte order is.
-func (f cacheFormat) appendExtension(b []byte, strs uint32, pool stringPool, used []string) []byte {
+func (f CacheFormat) appendExtension(b []byte, strs uint32, pool stringPool, used []string) []byte {
 	b = append(b, make([]byte, -len(b)&3)...)
 	b[28] = cacheLittleEndian
-	if f.order == byteOrder(binary.BigEndian) {
+	if f.Order == ByteOrder(binary.BigEndian) {
 		b[28] = cacheBigEndian
 	}
 	at := uint32(len(b))
-	f.order.PutUint32(b[32:], at)
+	f.Order.PutUint32(b[32:], at)
 	sections := uint32(1)
 	if len(used) > 0 {
 		sections = 2
 	}
 	data := at + 8 + 16*sections
-	words := []uint32{cacheExtension, sections, 0, 0, data + uint32(4*len(used)), uint32(len(f.generator))}
+	words := []uint32{cacheExtension, sections, 0, 0, data + uint32(4*len(used)), uint32(len(f.Generator))}
 	if len(used) > 0 {
 		words = append(words, 1, 0, data, uint32(4*len(used)))
 	}
@@ -210,17 +204,17 @@ func (f cacheFormat) appendExtension(b []byte, strs uint32, pool stringPool, use
 		words = append(words, strs+pool.names[name])
 	}
 	for _, w := range words {
-		b = f.order.AppendUint32(b, w)
+		b = f.Order.AppendUint32(b, w)
 	}
-	return append(b, f.generator...)
+	return append(b, f.Generator...)
 }
 
 // usedNames are the subdirectories of glibc-hwcaps that hold libraries, sorted.
-func usedNames(entries []cacheEntry) []string {
+func usedNames(entries []CacheEntry) []string {
 	var names []string
 	for _, e := range entries {
-		if e.named != "" {
-			names = append(names, e.named)
+		if e.Named != "" {
+			names = append(names, e.Named)
 		}
 	}
 	slices.Sort(names)
@@ -235,7 +229,7 @@ type stringPool struct {
 }
 
 // plainStrings are all strings one after the other.
-func plainStrings(entries []cacheEntry) stringPool {
+func plainStrings(entries []CacheEntry) stringPool {
 	var p stringPool
 	add := func(s string) uint32 {
 		at := len(p.bytes)
@@ -243,18 +237,18 @@ func plainStrings(entries []cacheEntry) stringPool {
 		return uint32(at)
 	}
 	for _, e := range entries {
-		p.lib = append(p.lib, add(e.lib))
-		p.path = append(p.path, add(e.path))
+		p.lib = append(p.lib, add(e.Lib))
+		p.path = append(p.path, add(e.Path))
 	}
 	return p
 }
 
 // mergedStrings holds each string once, and none that ends another: they are ordered by their reverse, downwards, so
 // that a string follows those that it ends.
-func mergedStrings(entries []cacheEntry, names []string) stringPool {
+func mergedStrings(entries []CacheEntry, names []string) stringPool {
 	all := slices.Clone(names)
 	for _, e := range entries {
-		all = append(all, e.lib, e.path)
+		all = append(all, e.Lib, e.Path)
 	}
 	slices.SortFunc(all, compareReversed)
 	all = slices.Compact(all)
@@ -269,8 +263,8 @@ func mergedStrings(entries []cacheEntry, names []string) stringPool {
 		p.bytes = append(append(p.bytes, s...), 0)
 	}
 	for _, e := range entries {
-		p.lib = append(p.lib, at[e.lib])
-		p.path = append(p.path, at[e.path])
+		p.lib = append(p.lib, at[e.Lib])
+		p.path = append(p.path, at[e.Path])
 	}
 	for _, n := range names {
 		p.names[n] = at[n]
@@ -290,15 +284,15 @@ func compareReversed(a, b string) int {
 // errNoCache says that bytes are no cache.
 var errNoCache = errors.New("File is not a cache file.\n")
 
-// readCache reads the entries of a cache in their order, and who wrote it. A byte order that the file does not tell is
+// ReadCache reads the entries of a cache in their order, and who wrote it. A byte order that the file does not tell is
 // order.
-func readCache(b []byte, order byteOrder) (entries []cacheEntry, generator string, err error) {
+func ReadCache(b []byte, order ByteOrder) (entries []CacheEntry, generator string, err error) {
 	if len(b) < cacheHeadOld {
 		return nil, "", errNoCache
 	}
 	if bytes.HasPrefix(b, []byte(cacheMagicOld)) {
 		n := int(order.Uint32(b[12:]))
-		if n > (len(b)-cacheHeadOld)/cacheEntryOld || n > maxCacheEntries {
+		if n > (len(b)-cacheHeadOld)/cacheEntryOld || n > MaxCacheEntries {
 			return nil, "", errNoCache
 		}
 		end := cacheHeadOld + cacheEntryOld*n
@@ -321,7 +315,7 @@ func readCache(b []byte, order byteOrder) (entries []cacheEntry, generator strin
 		return nil, "", errors.New("Cache file has wrong endianness.\n")
 	}
 	n := int(order.Uint32(b[20:]))
-	if n > (len(b)-cacheHeadNew)/cacheEntryNew || n > maxCacheEntries {
+	if n > (len(b)-cacheHeadNew)/cacheEntryNew || n > MaxCacheEntries {
 		return nil, "", errNoCache
 	}
 	if entries, err = readEntries(b[cacheHeadNew:cacheHeadNew+cacheEntryNew*n], b, cacheEntryNew, order); err != nil {
@@ -330,25 +324,25 @@ func readCache(b []byte, order byteOrder) (entries []cacheEntry, generator strin
 	names, generator, err := readExtension(b, order)
 	for i := range entries {
 		e := &entries[i]
-		if index := uint32(e.hwcap); e.hwcap>>42 == cacheHwcapNamed>>42 && index < uint32(len(names)) {
-			e.named, e.isaLevel, e.hwcap = names[index], uint32(e.hwcap>>32)&0x3ff, 0
+		if index := uint32(e.Hwcap); e.Hwcap>>42 == cacheHwcapNamed>>42 && index < uint32(len(names)) {
+			e.Named, e.ISALevel, e.Hwcap = names[index], uint32(e.Hwcap>>32)&0x3ff, 0
 		}
 	}
 	return entries, generator, err
 }
 
 // readEntries reads a table of entries whose strings are in data.
-func readEntries(table, data []byte, size int, order byteOrder) ([]cacheEntry, error) {
-	var entries []cacheEntry
+func readEntries(table, data []byte, size int, order ByteOrder) ([]CacheEntry, error) {
+	var entries []CacheEntry
 	for ; len(table) >= size; table = table[size:] {
 		lib, ok := stringAt(data, order.Uint32(table[4:]))
 		p, ok2 := stringAt(data, order.Uint32(table[8:]))
 		if !ok || !ok2 {
 			return nil, errNoCache
 		}
-		e := cacheEntry{lib: lib, path: p, flags: order.Uint32(table)}
+		e := CacheEntry{Lib: lib, Path: p, Flags: order.Uint32(table)}
 		if size == cacheEntryNew {
-			e.osVersion, e.hwcap = order.Uint32(table[12:]), order.Uint64(table[16:])
+			e.OSVersion, e.Hwcap = order.Uint32(table[12:]), order.Uint64(table[16:])
 		}
 		entries = append(entries, e)
 	}
@@ -359,11 +353,11 @@ func stringAt(b []byte, at uint32) (string, bool) {
 	if uint64(at) >= uint64(len(b)) {
 		return "", false
 	}
-	s, _, ok := bytes.Cut(b[at:min(uint64(len(b)), uint64(at)+maxELFName)], []byte{0})
+	s, _, ok := bytes.Cut(b[at:min(uint64(len(b)), uint64(at)+MaxName)], []byte{0})
 	return string(s), ok
 }
 
-func readExtension(b []byte, order byteOrder) (names []string, generator string, err error) {
+func readExtension(b []byte, order ByteOrder) (names []string, generator string, err error) {
 	malformed := errors.New("Malformed extension data in cache file")
 	at := uint64(order.Uint32(b[32:]))
 	size := uint64(len(b))
@@ -398,53 +392,53 @@ func readExtension(b []byte, order byteOrder) (names []string, generator string,
 	return names, generator, nil
 }
 
-// describe is the line that ldconfig -p prints of an entry.
-func (e *cacheEntry) describe() string {
+// Describe is the line that ldconfig -p prints of an entry.
+func (e *CacheEntry) Describe() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\t%s (", e.lib)
-	switch e.flags & 0xff {
+	fmt.Fprintf(&b, "\t%s (", e.Lib)
+	switch e.Flags & 0xff {
 	case 0:
 		b.WriteString("libc4")
-	case flagELF:
+	case FlagELF:
 		b.WriteString("ELF")
 	case 2:
 		b.WriteString("libc5")
-	case flagLibc6:
+	case FlagLibc6:
 		b.WriteString("libc6")
 	default:
 		b.WriteString("unknown")
 	}
-	switch e.flags & 0xff00 {
+	switch e.Flags & 0xff00 {
 	case 0:
-	case flagX8664:
+	case FlagX8664:
 		b.WriteString(",x86-64")
-	case flagS390, flagPowerPC:
+	case FlagS390, FlagPowerPC:
 		b.WriteString(",64bit")
-	case flagX32:
+	case FlagX32:
 		b.WriteString(",x32")
-	case flagARMHard:
+	case FlagARMHard:
 		b.WriteString(",hard-float")
-	case flagAArch64:
+	case FlagAArch64:
 		b.WriteString(",AArch64")
-	case flagARMSoft, flagRISCVSoft:
+	case FlagARMSoft, FlagRISCVSoft:
 		b.WriteString(",soft-float")
-	case flagRISCVDouble:
+	case FlagRISCVDouble:
 		b.WriteString(",double-float")
 	default:
-		fmt.Fprintf(&b, ",%d", e.flags&0xff00)
+		fmt.Fprintf(&b, ",%d", e.Flags&0xff00)
 	}
-	if e.named != "" {
-		b.WriteString(`, hwcap: "` + e.named + `"`)
-	} else if e.hwcap != 0 {
-		fmt.Fprintf(&b, ", hwcap: %#.16x", e.hwcap)
+	if e.Named != "" {
+		b.WriteString(`, hwcap: "` + e.Named + `"`)
+	} else if e.Hwcap != 0 {
+		fmt.Fprintf(&b, ", hwcap: %#.16x", e.Hwcap)
 	}
-	if e.osVersion != 0 {
+	if e.OSVersion != 0 {
 		system := "Unknown OS"
-		if known := []string{"Linux", "Hurd", "Solaris", "FreeBSD", "kNetBSD", "Syllable"}; int(e.osVersion>>24) < len(known) {
-			system = known[e.osVersion>>24]
+		if known := []string{"Linux", "Hurd", "Solaris", "FreeBSD", "kNetBSD", "Syllable"}; int(e.OSVersion>>24) < len(known) {
+			system = known[e.OSVersion>>24]
 		}
-		fmt.Fprintf(&b, ", OS ABI: %s %d.%d.%d", system, e.osVersion>>16&0xff, e.osVersion>>8&0xff, e.osVersion&0xff)
+		fmt.Fprintf(&b, ", OS ABI: %s %d.%d.%d", system, e.OSVersion>>16&0xff, e.OSVersion>>8&0xff, e.OSVersion&0xff)
 	}
-	fmt.Fprintf(&b, ") => %s\n", e.path)
+	fmt.Fprintf(&b, ") => %s\n", e.Path)
 	return b.String()
 }
