@@ -30,7 +30,7 @@ type outcome struct {
 func realOutcome(t *testing.T, script, bin string) outcome {
 	t.Helper()
 	dir := t.TempDir()
-	work := filepath.Join(dir, "work")
+	work := filepath.Join(dir, "here")
 	if err := os.Mkdir(work, 0o755); err != nil {
 		t.Fatal(err)
 	}

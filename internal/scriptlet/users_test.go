@@ -30,7 +30,7 @@ func accountsRoot(t *testing.T) string {
 		}
 	}
 	root := smallRoot(t, from, programs...)
-	for _, dir := range []string{"etc/skel", "etc/default", "etc/sysusers.d", "usr/lib/sysusers.d", "home", "var/mail", "tmp", "root", "work"} {
+	for _, dir := range []string{"etc/skel", "etc/default", "etc/sysusers.d", "usr/lib/sysusers.d", "home", "var/mail", "tmp", "root", "here"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
