@@ -201,14 +201,10 @@ func (out *Inspection) readPackages(installed []rpmdb.Installed) error {
 		if err != nil {
 			return fmt.Errorf("package %s: %w", i.Header.NEVRA(), err)
 		}
-		size, ok := i.Header.Uint64(rpm.TagLongSize)
-		if !ok {
-			size, _ = i.Header.Uint64(rpm.TagSize)
-		}
 		built, _ := i.Header.Uint64(rpm.TagBuildTime)
 		p := InspectedPackage{
 			NEVRA: i.Header.NEVRA(), SourceRPM: i.Header.Text(rpm.TagSourceRPM), Vendor: i.Header.Text(rpm.TagVendor),
-			License: i.Header.Text(rpm.TagLicense), Size: int64(size), Files: len(files), BuildTime: time.Unix(int64(built), 0).UTC(),
+			License: i.Header.Text(rpm.TagLicense), Size: installedSize(i.Header), Files: len(files), BuildTime: time.Unix(int64(built), 0).UTC(),
 		}
 		p.NotInstalled = countStripped(files, i.States(), counts)
 		out.Packages = append(out.Packages, p)
@@ -219,6 +215,15 @@ func (out *Inspection) readPackages(installed []rpmdb.Installed) error {
 	}
 	slices.SortFunc(out.Stripped, func(a, b Stripped) int { return cmp.Compare(a.Rule, b.Rule) })
 	return nil
+}
+
+// installedSize is what a package takes, in bytes, by its header.
+func installedSize(h *rpm.Header) int64 {
+	size, ok := h.Uint64(rpm.TagLongSize)
+	if !ok {
+		size, _ = h.Uint64(rpm.TagSize)
+	}
+	return int64(size)
 }
 
 // countStripped sorts a package's files that are not installed under the rules that take such files, and counts them.

@@ -159,12 +159,7 @@ func (d *database) metadata() ([]*rpm.Metadata, error) {
 }
 
 func metadataOf(h *rpm.Header) (*rpm.Metadata, error) {
-	m := &rpm.Metadata{NEVRA: h.NEVRA(), AllFiles: true}
-	size, ok := h.Uint64(rpm.TagLongSize)
-	if !ok {
-		size, _ = h.Uint64(rpm.TagSize)
-	}
-	m.InstalledSize = int64(size)
+	m := &rpm.Metadata{NEVRA: h.NEVRA(), AllFiles: true, InstalledSize: installedSize(h)}
 	provides, err := h.Provides()
 	if err != nil {
 		return nil, err

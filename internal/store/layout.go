@@ -321,6 +321,20 @@ func readLayout(ref Ref) (Artifact, error) {
 	return artifactOf(dirSource(ref.Path), d)
 }
 
+// Tags are the names of the images of the OCI layout in dir, in its order, "" for one without. A directory that is no
+// layout is an fs.ErrNotExist.
+func Tags(dir string) ([]string, error) {
+	x, err := readIndexFile(dir)
+	if err != nil {
+		return nil, err
+	}
+	tags := make([]string, len(x.Manifests))
+	for i, d := range x.Manifests {
+		tags[i] = d.Annotations[refName]
+	}
+	return tags, nil
+}
+
 // choose is the manifest called tag, or the only one.
 func choose(x *v1.IndexManifest, tag string) (v1.Descriptor, error) {
 	var have []string
