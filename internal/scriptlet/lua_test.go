@@ -322,54 +322,6 @@ posix.setenv("A_VARIABLE", "of the script") posix.chdir("/etc") posix.umask("rwx
 	}
 }
 
-// TestLuaPackages runs the <lua> scriptlets of all packages at hand on an empty root.
-func TestLuaPackages(t *testing.T) {
-	tooltest.Need(t, "rpm")
-	var files []string
-	for _, dir := range []string{"distro", "rpms"} {
-		err := filepath.WalkDir(tooltest.Shared(t, dir), func(p string, _ os.DirEntry, err error) error {
-			if strings.HasSuffix(p, ".rpm") && !strings.HasSuffix(p, ".src.rpm") {
-				files = append(files, p)
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	tags := []string{"PRETRANS", "PREIN", "POSTIN", "POSTTRANS"}
-	var format strings.Builder
-	format.WriteString("%{NVRA}\x01")
-	for _, tag := range tags {
-		fmt.Fprintf(&format, "%%{%sPROG}\x01%%{%s}\x01", tag, tag)
-	}
-	format.WriteString("\x02")
-	out, err := exec.Command("rpm", append([]string{"-qp", "--nosignature", "--nodigest", "--qf", format.String()}, files...)...).Output()
-	var status *exec.ExitError
-	if err != nil && !errors.As(err, &status) { // some files are broken on purpose
-		t.Fatal(err)
-	}
-	ran := 0
-	for _, p := range strings.Split(string(out), "\x02") {
-		fields := strings.Split(p, "\x01")
-		for i := range tags {
-			if len(fields) < 2*i+3 || fields[2*i+1] != "<lua>" {
-				continue
-			}
-			ran++
-			f := luaTree(t, luaRoot...)
-			got, err := runLuaTest(t, f, fields[2*i+2], "1")
-			// Two of the fixtures fail on purpose, and crypto-policies without the files it installs.
-			if err != nil || got.Status != 0 && !strings.Contains(fields[0], "fail") && !strings.Contains(fields[0], "crypto-policies") {
-				t.Errorf("%s %s: status %d, %v, %s", fields[0], tags[i], got.Status, err, got.Stderr)
-			}
-		}
-	}
-	if ran < 12 {
-		t.Errorf("only %d scriptlets ran", ran)
-	}
-}
-
 // TestLuaFork shows that nothing before a fork happens twice and that commands run where they stand.
 func TestLuaFork(t *testing.T) {
 	got, err := runLuaTest(t, luaTree(t, luaRoot...), `

@@ -76,6 +76,11 @@ func (r *toolRun) accounts() (*accountDB, error) {
 	if r.has("selinux-user", "add-subuids", "del-subuids", "add-subgids", "del-subgids") {
 		return nil, r.unsupported("one of its options is not known here")
 	}
+	if !r.isDir("/etc") {
+		if err := r.cannotLock(); err != nil {
+			return nil, err
+		}
+	}
 	db := &accountDB{fs: r.FS}
 	var err error
 	for _, f := range []struct {
@@ -98,6 +103,21 @@ func (r *toolRun) accounts() (*accountDB, error) {
 		db.defs[name] = value
 	}
 	return db, nil
+}
+
+// cannotLock ends a program that would lock a file of accounts in a root without /etc; others do not get that far.
+func (r *toolRun) cannotLock() error {
+	switch r.name {
+	case "groupadd":
+		return r.die(10, "cannot lock /etc/group; try again later.")
+	case "useradd":
+		return r.die(1, "cannot lock /etc/passwd; try again later.")
+	case "grpconv":
+		return r.die(5, "cannot lock /etc/group; try again later.")
+	case "pwconv":
+		return r.die(5, "cannot lock /etc/passwd; try again later.")
+	}
+	return nil
 }
 
 func loadAccounts(f *FS, p string, fields int) (*accountFile, error) {

@@ -115,6 +115,8 @@ var userScripts = []string{
 	"echo 'CREATE_HOME yes' >>/etc/login.defs; echo 'UMASK 077' >>/etc/login.defs; useradd a; useradd -r b; useradd -M c; useradd -m d",
 	"echo 'HOME_MODE 0711' >>/etc/login.defs; echo 'SYS_UID_MIN 201' >>/etc/login.defs;  echo 'SYS_GID_MIN 201' >>/etc/login.defs; useradd -m a; useradd -r b; groupadd -r -g 201 low; groupadd -r c; groupadd -r d",
 	"passwd -l bin; passwd -u bin; passwd -d bin; chage -d 5 -M 10 bin; chage -E -1 -I 3 bin",
+	"rm /etc/passwd /etc/group; pwconv; grpconv; groupadd g; useradd u; usermod -L u",
+	"rm -r /etc; groupadd g; useradd u; usermod -L u; userdel u; groupdel g; groupmod -n h g; pwconv; grpconv",
 	"groupadd -g 999 x; groupadd -r y; useradd -r -g y -u 999 z; useradd -r w",
 }
 
