@@ -17,6 +17,7 @@ type Call struct {
 	Stderr io.Writer
 	FS     *FS
 	Host   *Host
+	Warn   func(message string) // is told what is left out of what the program would have done; nil tells nobody
 
 	// Run calls another command as this one's child (find -exec, xargs, env, sh -c): args[0] is looked up as the shell
 	// does it. It returns the child's exit status.

@@ -103,11 +103,8 @@ func New(tree *rootfs.Tree, packages []Package, o Options) *Engine {
 		o.Content = noContent
 	}
 	e := &Engine{
-		tree: tree, fs: NewFS(tree, o.Content, o.Now), packages: packages, o: o, commands: Commands(), noop: map[string]bool{},
+		tree: tree, fs: NewFS(tree, o.Content, o.Now), packages: packages, o: o, commands: Commands(), noop: doesNothing(),
 		builtins: builtins(),
-	}
-	for name := range noopCommands() {
-		e.noop[name] = true
 	}
 	return e
 }

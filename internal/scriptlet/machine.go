@@ -35,7 +35,8 @@ type machine struct {
 	commands map[string]Command
 	builtins map[string]builtin
 	noop     map[string]bool // names of commands that do nothing
-	toolbox  bool            // commands are there though their files are not
+	warn     func(message string)
+	toolbox  bool // commands are there though their files are not
 
 	steps int64
 	depth int
@@ -233,7 +234,7 @@ func (m *machine) native(ctx context.Context, p *program, c process) (int, error
 	m.note(path.Base(p.path))
 	return p.native(ctx, &Call{
 		Args: c.args, Env: func(name string) string { return c.env[name] }, Dir: c.dir, Umask: c.umask,
-		Stdin: c.stdin, Stdout: c.stdout, Stderr: c.stderr, FS: m.fs, Host: m.host,
+		Stdin: c.stdin, Stdout: c.stdout, Stderr: c.stderr, FS: m.fs, Host: m.host, Warn: m.warn,
 		Run: func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 			child := c
 			child.body = nil

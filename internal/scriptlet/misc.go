@@ -1,9 +1,6 @@
 package scriptlet
 
 // miscCommands are small programs of systemd that write a file when packages are installed.
-//
-// Left out, so that a scriptlet which calls them is refused: glib-compile-schemas, gio-querymodules, update-mime-database,
-// fc-cache, mkfontdir, localedef, build-locale-archive, authselect.
 func miscCommands() map[string]Command {
 	return map[string]Command{
 		"systemd-machine-id-setup": tool("", machineIDSetup),

@@ -227,3 +227,17 @@ func diffAnswers(t testing.TB, what string, want, got answer) {
 		t.Errorf("%s: real (-) and native (+) differ:\n%s", what, d)
 	}
 }
+
+// callTool runs any native command on f, and returns its status.
+func callTool(t testing.TB, f *FS, name string, args ...string) int {
+	t.Helper()
+	var stderr bytes.Buffer
+	status, err := Commands()[name](context.Background(), &Call{
+		Args: append([]string{name}, args...), Env: func(string) string { return "" }, Dir: "/", Umask: 0o022, Stdin: strings.NewReader(""),
+		Stdout: io.Discard, Stderr: &stderr, FS: f, Host: &Host{Arch: "x86_64"},
+	})
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, stderr.String())
+	}
+	return status
+}

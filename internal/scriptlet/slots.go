@@ -58,6 +58,7 @@ func (e *Engine) run(ctx context.Context, i int, s *rpm.Scriptlet, args []int, f
 		return nil
 	}
 	m := e.machine()
+	m.warn = func(message string) { e.warn("scriptlet %%%s of %s: %s", s.Slot, p.NEVRA, message) }
 	out := &said{}
 	status, line, err := e.interpret(ctx, m, p, s, args, files, out)
 	outcome.Commands = slices.Concat(m.called, m.quiet)
@@ -197,7 +198,7 @@ func Classify(s rpm.Scriptlet) (Class, []string) {
 }
 
 func classOf(names []string) (Class, []string) {
-	commands, noop, inner := Commands(), noopCommands(), builtins()
+	commands, noop, inner := Commands(), doesNothing(), builtins()
 	var unknown, others []string
 	class := ClassNothing
 	for _, name := range names {
@@ -205,7 +206,7 @@ func classOf(names []string) (Class, []string) {
 		switch {
 		case inner[name] != nil:
 			continue
-		case noop[base] != nil:
+		case noop[base]:
 			if class == ClassNothing {
 				class = ClassNoOp
 			}

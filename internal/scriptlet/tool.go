@@ -75,6 +75,13 @@ func (r *toolRun) unsupported(format string, args ...any) error {
 	return &Unsupported{Command: strings.Join(r.Call.Args, " "), Why: fmt.Sprintf(format, args...)}
 }
 
+// warn says what is left out of what the real program would have done.
+func (r *toolRun) warn(format string, args ...any) {
+	if r.Warn != nil {
+		r.Warn(fmt.Sprintf(format, args...))
+	}
+}
+
 // complain prints a message as the program would, and makes its status 1 at least.
 func (r *toolRun) complain(format string, args ...any) {
 	if r.status == 0 {
