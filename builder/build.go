@@ -4,15 +4,15 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sync/errgroup"
 
+	"slim/internal/fetch"
 	"slim/internal/image"
 	"slim/internal/rootfs"
 	"slim/internal/rpm"
@@ -27,7 +27,9 @@ type Image struct {
 	Platforms []PlatformImage
 	Index     v1.ImageIndex // nil for one platform
 
-	work string
+	work  string
+	cache *fetch.Cache // where the layers' segments are
+	again func(context.Context) (*Image, error)
 }
 
 // PlatformImage is the image of one platform and what is known of how it came to be.
@@ -72,6 +74,8 @@ func Build(ctx context.Context, r *Recipe, lock *Lock, o Options) (_ *Image, err
 		return nil, err
 	}
 	img := &Image{Name: r.Name, work: work, Created: time.Unix(lock.newestBuild(), 0).UTC()}
+	given := o
+	img.again = func(ctx context.Context) (*Image, error) { return Build(ctx, r, lock, given) }
 	defer func() {
 		if err != nil {
 			img.Close()
@@ -80,24 +84,19 @@ func Build(ctx context.Context, r *Recipe, lock *Lock, o Options) (_ *Image, err
 	if o.Epoch != nil {
 		img.Created = time.Unix(*o.Epoch, 0).UTC()
 	}
+	if o.CacheDir == "" {
+		o.CacheDir = filepath.Join(work, "cache") // the layers are read from there until Close
+	}
 	client, done, err := o.client(nil)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
+	if img.cache, err = fetch.OpenCache(o.CacheDir); err != nil {
+		return nil, err
+	}
 	for _, p := range r.Platforms {
-		keys := &rpm.Keyring{}
-		if r.Repository.GPGCheck {
-			if keys, err = loadKeys(ctx, client, r.Repository, p, o); err != nil {
-				return nil, err
-			}
-		}
-		set, err := fetchPackages(ctx, client, lock.platform(p), keys, !r.Repository.GPGCheck, o)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p, err)
-		}
-		built, err := img.platform(ctx, r, lock.platform(p), set.packages, o)
-		set.Close()
+		built, err := img.platform(ctx, client, r, lock.platform(p), o)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p, err)
 		}
@@ -121,59 +120,92 @@ func (i *Image) index(r *Recipe) error {
 	return err
 }
 
-// platform builds the image of one platform.
-func (i *Image) platform(ctx context.Context, r *Recipe, l *LockedPlatform, packages []*rpm.Package, o Options) (*PlatformImage, error) {
-	remark := func(message string) { o.Report.Report(Event{Phase: PhaseTree, Message: message}) }
-	o.Report.Report(Event{Phase: PhaseTree, TotalItems: len(packages)})
-	t, err := newRoot(ctx, r, l.Platform, packages, i.Created.Unix(), i.work, remark)
+// platform builds the image of one platform, or takes it as it was built before.
+func (i *Image) platform(ctx context.Context, client *fetch.Client, r *Recipe, l *LockedPlatform, o Options) (*PlatformImage, error) {
+	keys := &rpm.Keyring{}
+	var err error
+	if r.Repository.GPGCheck {
+		if keys, err = loadKeys(ctx, client, r.Repository, l.Platform, o); err != nil {
+			return nil, err
+		}
+	}
+	packer, err := image.NewPacker(shelf{i.cache}, image.PackOptions{Compression: r.Layers.Compression, Jobs: o.jobs()})
 	if err != nil {
 		return nil, err
 	}
-	defer t.close()
-	out := &PlatformImage{Platform: l.Platform, Packages: l.Packages, Stripped: t.stripped(), Unevaluated: t.unevaluated()}
-	cut := t.cut(r.Layers, l)
-	if out.Layers, err = i.writeLayers(ctx, r, cut, o); err != nil {
-		return nil, err
-	}
-	spec, err := i.spec(r, t, out, o)
+	key, err := i.imageKey(r, l, keys)
 	if err != nil {
 		return nil, err
 	}
-	if out.Image, err = image.New(*spec); err != nil {
+	result, layers, err := i.recall(key, packer)
+	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	if result == nil {
+		if result, layers, err = i.assemble(ctx, client, r, l, keys, packer, o); err != nil {
+			return nil, err
+		}
+		if err := i.remember(key, result, layers); err != nil {
+			return nil, err
+		}
+	} else {
+		for _, message := range result.Remarks {
+			o.Report.Report(Event{Phase: PhaseTree, Message: message})
+		}
+	}
+	out := &PlatformImage{
+		Platform: l.Platform, Packages: l.Packages, Layers: layers, Stripped: result.Stripped, Unevaluated: result.Unevaluated,
+	}
+	out.Image, err = image.New(*i.spec(r, result.User, out, o))
+	return out, err
 }
 
-// writeLayers writes the layers, and returns them in order. Of many layers each has one goroutine to compress and as many
-// are written at once as there are jobs: while the last package of one is unpacked, another keeps the processors busy.
-// Of few each has them all.
-func (i *Image) writeLayers(ctx context.Context, r *Recipe, cut []part, o Options) ([]Layer, error) {
-	atOnce, each := o.jobs(), 1
-	if len(cut) < 2*atOnce {
-		atOnce, each = 1, o.jobs()
+// assemble installs the packages and makes the layers.
+func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l *LockedPlatform, keys *rpm.Keyring, packer *image.Packer, o Options) (*known, []Layer, error) {
+	set, err := openPackages(ctx, i.cache, client, l, keys, !r.Repository.GPGCheck, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer set.Close()
+	out := &known{}
+	remark := func(message string) {
+		out.Remarks = append(out.Remarks, message)
+		o.Report.Report(Event{Phase: PhaseTree, Message: message})
+	}
+	o.Report.Report(Event{Phase: PhaseTree, TotalItems: len(set.packages)})
+	t, err := newRoot(ctx, r, l.Platform, set.packages, i.Created.Unix(), i.work, remark)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer t.close()
+	if out.User, err = t.numericUser(r.Image.User); err != nil {
+		return nil, nil, err
+	}
+	out.Stripped, out.Unevaluated = t.stripped(), t.unevaluated()
+	cut, err := t.cut(r.Layers, l)
+	if err != nil {
+		return nil, nil, err
+	}
+	layers, err := writeLayers(ctx, packer, cut, o)
+	return out, layers, err
+}
+
+// writeLayers makes the layers, and returns them in order.
+func writeLayers(ctx context.Context, packer *image.Packer, cut []part, o Options) ([]Layer, error) {
+	o.Report.Report(Event{Phase: PhaseLayers, TotalItems: len(cut)})
+	segments := make([][]image.Segment, len(cut))
+	for k, part := range cut {
+		segments[k] = part.segments
+	}
+	made, err := packer.Layers(ctx, segments)
+	if err != nil {
+		return nil, err
 	}
 	layers := make([]Layer, len(cut))
-	var mu sync.Mutex
-	var done int
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
-	o.Report.Report(Event{Phase: PhaseLayers, TotalItems: len(cut)})
 	for k, part := range cut {
-		group.Go(func() error {
-			layer, err := image.WriteLayer(ctx, part.segments, image.LayerOptions{Dir: i.work, Compression: r.Layers.Compression, Jobs: each})
-			if err != nil {
-				return fmt.Errorf("writing layer %d: %w", k+1, err)
-			}
-			layers[k] = Layer{Layer: layer, Packages: part.packages}
-			mu.Lock()
-			defer mu.Unlock()
-			done++
-			o.Report.Report(Event{Phase: PhaseLayers, Items: done, TotalItems: len(cut)})
-			return nil
-		})
+		layers[k] = Layer{Layer: made[k], Packages: part.packages}
 	}
-	return layers, group.Wait()
+	return layers, nil
 }
 
 // stripped counts by rule what was left out: files and links, not directories; a set of hard links once, when all of it
@@ -215,22 +247,18 @@ func (t *root) stripped() []Stripped {
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // spec is the config of the image.
-func (i *Image) spec(r *Recipe, t *root, built *PlatformImage, o Options) (*image.Spec, error) {
+func (i *Image) spec(r *Recipe, user string, built *PlatformImage, o Options) *image.Spec {
 	s := &image.Spec{
 		OS: built.Platform.OS, Architecture: built.Platform.Architecture, Variant: built.Platform.Variant,
 		Entrypoint: r.Image.Entrypoint, Cmd: r.Image.Cmd, WorkingDir: r.Image.WorkDir, StopSignal: r.Image.StopSignal,
 		ExposedPorts: r.Image.Ports, Volumes: r.Image.Volumes, Labels: r.Image.Labels,
-		Annotations: i.annotations(r), Created: i.Created,
+		Annotations: i.annotations(r), Created: i.Created, User: user,
 	}
 	if !slices.ContainsFunc(r.Image.Env, func(e EnvVar) bool { return e.Name == "PATH" }) {
 		s.Env = append(s.Env, "PATH="+defaultPath)
 	}
 	for _, e := range r.Image.Env {
 		s.Env = append(s.Env, e.Name+"="+e.Value)
-	}
-	var err error
-	if s.User, err = t.numericUser(r.Image.User); err != nil {
-		return nil, err
 	}
 	for _, l := range built.Layers {
 		what := strings.Join(l.Packages, " ")
@@ -239,7 +267,7 @@ func (i *Image) spec(r *Recipe, t *root, built *PlatformImage, o Options) (*imag
 		}
 		s.Layers = append(s.Layers, image.SpecLayer{Layer: l.Layer, CreatedBy: "slim " + o.version() + ": " + what})
 	}
-	return s, nil
+	return s
 }
 
 // numericUser turns USER or USER:GROUP into numbers, so that a runtime needs no user database.

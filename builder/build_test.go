@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,6 +123,70 @@ func TestSameDigest(t *testing.T) {
 		}
 		if digest.String() != first {
 			t.Errorf("build %d: %s, not %s", i, digest, first)
+		}
+	}
+}
+
+// TestSameDigestWhateverTheCache builds and delivers with a cache that has everything, of which parts are gone, and of
+// which parts are damaged.
+func TestSameDigestWhateverTheCache(t *testing.T) {
+	for _, compression := range []string{"gzip", "zstd"} {
+		repo := rpmtest.MustRepo(t, rpmtest.RepoOptions{Key: rpmtest.TestKey(t)}, demoPackages)
+		r := testRecipe(t, repo, "packages: [app]\nfiles: [{path: /x, content: y}]\nlayers: {compression: "+compression+"}")
+		want := ""
+		build := func(what, cache string) {
+			t.Helper()
+			img := buildRecipe(t, r, Options{CacheDir: cache})
+			dest := "oci:" + filepath.Join(t.TempDir(), "oci")
+			got := deliver(t, img, dest).Digest
+			if want == "" {
+				want = got
+			}
+			if got != want {
+				t.Errorf("%s, %s: %s, not %s", compression, what, got, want)
+			}
+			if _, err := Inspect(context.Background(), dest+":demo", Options{WorkDir: t.TempDir()}); err != nil {
+				t.Errorf("%s, %s: %v", compression, what, err)
+			}
+		}
+		cache := t.TempDir()
+		build("cold", cache)
+		build("warm", cache)
+		kinds, err := os.ReadDir(filepath.Join(cache, "kept"))
+		if err != nil || len(kinds) != 4 {
+			t.Fatal(kinds, err)
+		}
+		damage := map[string]func(p string, b []byte) error{
+			"gone":  func(p string, _ []byte) error { return os.Remove(p) },
+			"cut":   func(p string, b []byte) error { return os.Truncate(p, int64(len(b)/2)) },
+			"a bit": func(p string, b []byte) error { b[len(b)/2] ^= 1; return os.WriteFile(p, b, 0o644) },
+		}
+		for _, how := range slices.Sorted(maps.Keys(damage)) {
+			for _, n := range []int{1, 2, 4, 8, 6, 15} { // sets of kinds
+				touched := 0
+				for k, kind := range kinds {
+					if n>>k&1 == 0 {
+						continue
+					}
+					err := filepath.WalkDir(filepath.Join(cache, "kept", kind.Name()), func(p string, d os.DirEntry, err error) error {
+						if err != nil || d.IsDir() {
+							return err
+						}
+						b, err := os.ReadFile(p)
+						if err != nil {
+							return err
+						}
+						touched++
+						return damage[how](p, b)
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				if touched > 0 {
+					build(fmt.Sprintf("%s, kinds %b", how, n), cache)
+				}
+			}
 		}
 	}
 }

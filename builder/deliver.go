@@ -2,12 +2,14 @@ package builder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"slim/internal/image"
 	"slim/internal/store"
 )
 
@@ -52,12 +54,18 @@ func (i *Image) Deliver(ctx context.Context, dest string, o Options) (*Delivery,
 		return nil, err
 	}
 	o.Report.Report(Event{Phase: PhaseDelivery, Message: ""})
-	result, err := store.Write(ctx, ref, i.artifact(), store.Options{
+	to := store.Options{
 		Jobs: max(4, o.jobs()), Name: i.Name, Host: HostPlatform().v1(),
 		Progress: func(done, total int64) {
 			o.Report.Report(Event{Phase: PhaseDelivery, Done: done, Total: total})
 		},
-	})
+	}
+	result, err := store.Write(ctx, ref, i.artifact(), to)
+	if errors.Is(err, image.ErrLost) {
+		if err = i.remake(ctx); err == nil {
+			result, err = store.Write(ctx, ref, i.artifact(), to)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +74,24 @@ func (i *Image) Deliver(ctx context.Context, dest string, o Options) (*Delivery,
 		d.Reference = ref.Reference.String()
 	}
 	return d, nil
+}
+
+// remake builds the image again because a part of a layer was damaged in the cache, or is gone from it.
+func (i *Image) remake(ctx context.Context) error {
+	for _, p := range i.Platforms {
+		for _, l := range p.Layers {
+			if err := l.Layer.(*image.Layer).Sweep(); err != nil {
+				return err
+			}
+		}
+	}
+	fresh, err := i.again(ctx)
+	if err != nil {
+		return err
+	}
+	err = i.Close()
+	*i = *fresh
+	return err
 }
 
 func (p Platform) v1() v1.Platform {

@@ -4,6 +4,9 @@ import (
 	"archive/tar"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -25,19 +28,27 @@ type part struct {
 
 // cut deals the tree out to layers, as product of the packages alone: the biggest groups of packages of one source
 // package first, a layer each, then the rest in one; the last layer holds what depends on the whole.
-func (t *root) cut(l Layers, locked *LockedPlatform) []part {
+func (t *root) cut(l Layers, locked *LockedPlatform) ([]part, error) {
 	carriers := t.tree.LinkSets()
+	checksums := map[rpm.NEVRA]string{}
+	for _, p := range locked.Packages {
+		checksums[p.NEVRA] = p.Checksum.String()
+	}
 	var parts []part
 	for _, members := range t.groups(l, locked) {
 		p := part{segments: []image.Segment{t.directories(members)}}
 		for _, i := range members {
 			p.packages = append(p.packages, t.packages[i].NEVRA().String())
-			p.segments = append(p.segments, t.segment(i, carriers[i]))
+			s, err := t.segment(i, carriers[i], checksums[t.packages[i].NEVRA()])
+			if err != nil {
+				return nil, err
+			}
+			p.segments = append(p.segments, s)
 		}
 		slices.Sort(p.packages)
 		parts = append(parts, p)
 	}
-	return append(parts, part{segments: []image.Segment{t.generated()}})
+	return append(parts, part{segments: []image.Segment{t.generated()}}), nil
 }
 
 // groups are the packages of each layer but the last, each in install order.
@@ -140,38 +151,53 @@ func writeHeader(w *tar.Writer, n *rootfs.Node) error {
 
 // segment writes what package i brings, directories aside, in the order of its payload. The content of a set of hard
 // links comes with its last member; it is written with the first that stayed, and the others as links to it.
-func (t *root) segment(i int, carriers []int) image.Segment {
-	return image.Segment{Name: t.packages[i].NEVRA().String(), Write: func(ctx context.Context, w *tar.Writer) error {
-		payload, err := t.packages[i].Payload()
+func (t *root) segment(i int, carriers []int, checksum string) (image.Segment, error) {
+	links := map[int][]int{}
+	for f, c := range carriers {
+		if n := t.tree.Installed(rootfs.Owner{Package: i, File: f}); c >= 0 && c != f && n != nil {
+			links[c] = append(links[c], f)
+		}
+	}
+	id, err := t.segmentID(i, carriers, checksum)
+	return image.Segment{Name: t.packages[i].NEVRA().String(), ID: id, Write: func(ctx context.Context, w *tar.Writer) error {
+		payload, err := t.contents.payload(i)
 		if err != nil {
 			return err
 		}
-		defer payload.Close()
-		links := map[int][]int{}
-		for f, c := range carriers {
-			if n := t.tree.Installed(rootfs.Owner{Package: i, File: f}); c >= 0 && c != f && n != nil {
-				links[c] = append(links[c], f)
-			}
-		}
-		for {
+		for _, e := range payload.entries {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			e, err := payload.Next()
-			if err == io.EOF {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			if err := t.writeEntry(w, i, e, carriers[e.File], links, payload); err != nil {
+			if err := t.writeEntry(w, i, e, carriers[e.File], links); err != nil {
 				return err
 			}
 		}
-	}}
+		return nil
+	}}, err
 }
 
-func (t *root) writeEntry(w *tar.Writer, i int, e rpm.PayloadEntry, carrier int, links map[int][]int, content io.Reader) error {
+// segmentID names the bytes of a segment: the package they come from, and what stands in the tar for each of its files.
+// Which content follows, and in which order, is the payload's.
+func (t *root) segmentID(i int, carriers []int, checksum string) (string, error) {
+	h := sha256.New()
+	fmt.Fprintln(h, checksum, len(carriers))
+	var b []byte
+	for f := range carriers {
+		n := t.tree.Installed(rootfs.Owner{Package: i, File: f})
+		b = binary.BigEndian.AppendUint64(b[:0], uint64(carriers[f]))
+		if n != nil && !n.IsDir() {
+			var err error
+			if b, err = image.AppendHeader(b, n); err != nil {
+				return "", err
+			}
+		}
+		fmt.Fprintln(h, len(b))
+		h.Write(b)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func (t *root) writeEntry(w *tar.Writer, i int, e payloadEntry, carrier int, links map[int][]int) error {
 	if t.packages[i].Files()[e.File].IsRegular() {
 		if !e.HasContent || carrier < 0 {
 			return nil
@@ -183,7 +209,7 @@ func (t *root) writeEntry(w *tar.Writer, i int, e rpm.PayloadEntry, carrier int,
 		if err := writeHeader(w, n); err != nil {
 			return err
 		}
-		if _, err := io.Copy(w, content); err != nil {
+		if _, err := io.Copy(w, t.contents.read(e.section)); err != nil {
 			return fmt.Errorf("content of %s: %w", n.Path, err)
 		}
 		for _, f := range links[carrier] {

@@ -90,11 +90,17 @@ func (repo *repository) lock(p Platform, s *solve.Solution) LockedPlatform {
 // packageSet are the verified packages of one platform, by the lock's order.
 type packageSet struct {
 	packages []*rpm.Package
-	files    []*fetch.File
+	files    []*fetch.File  // of fetchPackages
+	lazy     []*packageFile // of openPackages
 }
 
 func (s *packageSet) Close() {
 	for _, f := range s.files {
+		if f != nil {
+			f.Close()
+		}
+	}
+	for _, f := range s.lazy {
 		if f != nil {
 			f.Close()
 		}
@@ -166,16 +172,24 @@ func verifyPackage(file *fetch.File, want LockedPackage, keys *rpm.Keyring, allo
 	if err != nil {
 		return nil, &VerifyError{What: want.NEVRA.String(), Err: err}
 	}
-	if got := pkg.NEVRA(); got != want.NEVRA {
-		return nil, &VerifyError{What: want.NEVRA.String(), Err: fmt.Errorf("the file is package %s", got)}
-	}
-	if want.HeaderSHA256 != "" && pkg.HeaderSHA256() != want.HeaderSHA256 {
-		return nil, &VerifyError{What: want.NEVRA.String(), Err: fmt.Errorf("its header has the sha256 %s, and the lock says %s", pkg.HeaderSHA256(), want.HeaderSHA256)}
-	}
-	if key := pkg.Key().ID; want.Key != "" && !allowUnsigned && key != want.Key {
-		return nil, &VerifyError{What: want.NEVRA.String(), Err: fmt.Errorf("it is signed by key %s, and the lock says %s", key, want.Key)}
+	if err := checkLocked(pkg, want, allowUnsigned); err != nil {
+		return nil, err
 	}
 	return pkg, nil
+}
+
+// checkLocked compares a verified package with what the lock says of it.
+func checkLocked(pkg *rpm.Package, want LockedPackage, allowUnsigned bool) error {
+	if got := pkg.NEVRA(); got != want.NEVRA {
+		return &VerifyError{What: want.NEVRA.String(), Err: fmt.Errorf("the file is package %s", got)}
+	}
+	if want.HeaderSHA256 != "" && pkg.HeaderSHA256() != want.HeaderSHA256 {
+		return &VerifyError{What: want.NEVRA.String(), Err: fmt.Errorf("its header has the sha256 %s, and the lock says %s", pkg.HeaderSHA256(), want.HeaderSHA256)}
+	}
+	if key := pkg.Key().ID; want.Key != "" && !allowUnsigned && key != want.Key {
+		return &VerifyError{What: want.NEVRA.String(), Err: fmt.Errorf("it is signed by key %s, and the lock says %s", key, want.Key)}
+	}
+	return nil
 }
 
 // VerifyError says that something is not what its signature, digest or description says.

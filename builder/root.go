@@ -33,7 +33,7 @@ type root struct {
 	removed  []trim.Removal
 	epoch    int64
 	report   func(message string)
-	contents contents
+	contents *contents
 	outcomes []scriptlet.Outcome
 
 	passwd, group *rootfs.Node // that accounts were read from
@@ -46,7 +46,7 @@ func newRoot(ctx context.Context, r *Recipe, p Platform, packages []*rpm.Package
 	if err != nil {
 		return nil, err
 	}
-	t := &root{packages: ordered, epoch: epoch, report: report, contents: contents{packages: ordered, dir: work}}
+	t := &root{packages: ordered, epoch: epoch, report: report, contents: newContents(ordered, work)}
 	defer func() {
 		if err != nil {
 			t.close()

@@ -3,9 +3,6 @@ package builder
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
-	"sync"
 
 	"slim/internal/rootfs"
 	"slim/internal/rpm"
@@ -144,89 +141,4 @@ func (t *root) unevaluated() []Scriptlet {
 		}
 	}
 	return out
-}
-
-// contents reads the files of packages out of their payloads. A payload is unpacked once, when its first file is asked
-// for, to one file of the work directory. It is safe for concurrent use.
-type contents struct {
-	packages []*rpm.Package
-	dir      string
-
-	mu       sync.Mutex
-	file     *os.File
-	end      int64
-	sections map[int]map[int]section // by package and file
-}
-
-type section struct{ at, size int64 }
-
-// open reads the content of a node that a package carries.
-func (c *contents) open(n *rootfs.Node) (io.ReadCloser, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.sections[n.Package] == nil {
-		if err := c.unpack(n.Package); err != nil {
-			return nil, fmt.Errorf("unpacking package %s: %w", c.packages[n.Package].NEVRA(), err)
-		}
-	}
-	s, ok := c.sections[n.Package][n.File]
-	if !ok {
-		return nil, fmt.Errorf("package %s has no content of %s", c.packages[n.Package].NEVRA(), n.Path)
-	}
-	return io.NopCloser(io.NewSectionReader(c.file, s.at, s.size)), nil
-}
-
-func (c *contents) unpack(pkg int) error {
-	if c.file == nil {
-		f, err := os.CreateTemp(c.dir, "contents-")
-		if err != nil {
-			return err
-		}
-		c.file = f
-	}
-	payload, err := c.packages[pkg].Payload()
-	if err != nil {
-		return err
-	}
-	defer payload.Close()
-	files := c.packages[pkg].Files()
-	type inode struct{ dev, inode uint32 }
-	byInode := map[inode]section{}
-	for {
-		e, err := payload.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if !e.HasContent {
-			continue
-		}
-		size, err := io.Copy(io.NewOffsetWriter(c.file, c.end), payload)
-		if err != nil {
-			return err
-		}
-		byInode[inode{files[e.File].Dev, files[e.File].Inode}] = section{c.end, size}
-		c.end += size
-	}
-	found := map[int]section{}
-	for f, file := range files {
-		if s, ok := byInode[inode{file.Dev, file.Inode}]; ok && file.IsRegular() {
-			found[f] = s
-		}
-	}
-	if c.sections == nil {
-		c.sections = map[int]map[int]section{}
-	}
-	c.sections[pkg] = found
-	return nil
-}
-
-// close takes the unpacked files away. What was opened can no longer be read.
-func (c *contents) close() {
-	if c.file != nil {
-		c.file.Close()
-		os.Remove(c.file.Name())
-	}
 }

@@ -231,6 +231,7 @@ func TestVendorConformance(t *testing.T) {
 	if err := os.WriteFile(spoiled[0], []byte("no package"), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	o.CacheDir = t.TempDir()
 	if _, err := f.lockedBuild(vendored, o); err == nil || errors.Is(err, fs.ErrNotExist) || KindOf(err) != FailedVerification {
 		t.Errorf("a spoiled package: %v", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"slices"
 
@@ -19,6 +20,8 @@ const (
 	gzipChunk    = 4 << 20
 	zstdChunk    = 8 << 20
 
+	tarEnd = 1024 // two zero blocks behind the last entry
+
 	// maxZstdWindow bounds the memory that a foreign zstd frame may ask for.
 	maxZstdWindow = 128 << 20
 )
@@ -26,33 +29,77 @@ const (
 // packer appends the packed form of raw to dst. It is used by one goroutine.
 type packer func(dst, raw []byte) ([]byte, error)
 
+// The encoders by what they make: the SHA-256 of a fixed text packed by them, as the tests compute it. With other bytes
+// every layer has another digest and what was packed before is of no use, so a new version of a library that changes
+// them is a decision: it is taken here, and said in the release notes.
+const (
+	gzipEncoder = "49f36c288673fa005eae291443d1d10366466bc0da5fbe683b6e15c1b869709e"
+	zstdEncoder = "22ef150fcbd7b4010b324ea48b01ac290b31899fb884856373dd3e9f63ed87a9"
+)
+
 // codec is a way of packing a layer chunk by chunk. What packer makes of a chunk depends on the chunk alone.
 type codec struct {
+	id        string // names the bytes that it makes
 	mediaType types.MediaType
 	chunk     int // most raw bytes packed at once
 	gzip      bool
-	newPacker func() (packer, error)
+	newPacker func() (packer, error)                 // nil packs nothing
+	unpack    func(io.Reader) (io.ReadCloser, error) // of packed chunks, one after the other
+	end       packedEnd
+}
+
+// packedEnd is the end of a tar, packed.
+type packedEnd struct {
+	packed
+	bytes []byte
 }
 
 func newCodec(compression string) (*codec, error) {
+	var c *codec
 	switch compression {
 	case "", "gzip":
-		return &codec{mediaType: types.OCILayer, chunk: gzipChunk, gzip: true, newPacker: deflater}, nil
+		c = &codec{id: "gzip " + gzipEncoder, mediaType: types.OCILayer, chunk: gzipChunk, gzip: true, newPacker: deflater, unpack: inflater}
 	case "zstd":
-		return &codec{mediaType: types.OCILayerZStd, chunk: zstdChunk, newPacker: zstdPacker}, nil
+		c = &codec{id: "zstd " + zstdEncoder, mediaType: types.OCILayerZStd, chunk: zstdChunk, newPacker: zstdPacker, unpack: zstdUnpacker}
 	case "none":
-		return &codec{mediaType: types.OCIUncompressedLayer, chunk: gzipChunk, newPacker: nil}, nil
+		c = &codec{id: "none", mediaType: types.OCIUncompressedLayer, chunk: gzipChunk}
+	default:
+		return nil, fmt.Errorf("layer compression %q: not gzip, zstd or none", compression)
 	}
-	return nil, fmt.Errorf("layer compression %q: not gzip, zstd or none", compression)
+	raw := make([]byte, tarEnd)
+	c.end = packedEnd{packed: packed{rawSize: tarEnd, crc: crc32.ChecksumIEEE(raw)}, bytes: raw}
+	if c.newPacker == nil {
+		return c, nil
+	}
+	pack, err := c.newPacker()
+	if err == nil {
+		c.end.bytes, err = pack(nil, raw)
+	}
+	return c, err
 }
 
-// chunks are how many are shared by all segments and how many are kept for the one that is joined. A large chunk keeps a
-// packer busy for long, so fewer do.
-func (c *codec) chunks(jobs int) (shared, reserve int) {
+// chunks are how many are on their way at once.
+func (c *codec) chunks(jobs int) int {
 	if c.chunk > gzipChunk {
-		return jobs, 2
+		return jobs + 2
 	}
-	return 2 * jobs, jobs + 1
+	return 2*jobs + 2
+}
+
+// head is what stands before the first chunk.
+func (c *codec) head() []byte {
+	if c.gzip {
+		return gzipHead()
+	}
+	return nil
+}
+
+// tail is what stands behind the last.
+func (c *codec) tail(crc uint32, size int64) []byte {
+	if c.gzip {
+		return gzipTail(crc, size)
+	}
+	return nil
 }
 
 // deflater packs a chunk as deflate blocks that end in a sync flush.
@@ -85,12 +132,29 @@ func zstdPacker() (packer, error) {
 	}, nil
 }
 
+// inflater unpacks chunks of deflater.
+func inflater(r io.Reader) (io.ReadCloser, error) {
+	return flate.NewReader(io.MultiReader(r, bytes.NewReader(deflateEnd()))), nil
+}
+
+// zstdUnpacker unpacks frames.
+func zstdUnpacker(r io.Reader) (io.ReadCloser, error) {
+	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow))
+	if err != nil {
+		return nil, err
+	}
+	return z.IOReadCloser(), nil
+}
+
 // gzipHead is a member header without name, time and operating system.
 func gzipHead() []byte { return []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff} }
 
-// gzipTail is an empty final stored block and the member's trailer.
+// deflateEnd is an empty final stored block.
+func deflateEnd() []byte { return []byte{1, 0, 0, 0xff, 0xff} }
+
+// gzipTail is the end of the deflated data and the member's trailer.
 func gzipTail(crc uint32, size int64) []byte {
-	b := []byte{1, 0, 0, 0xff, 0xff}
+	b := deflateEnd()
 	b = binary.LittleEndian.AppendUint32(b, crc)
 	return binary.LittleEndian.AppendUint32(b, uint32(size))
 }
@@ -107,11 +171,7 @@ func unpack(r io.Reader) (io.ReadCloser, error) {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
 		return gzip.NewReader(b)
 	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow))
-		if err != nil {
-			return nil, err
-		}
-		return z.IOReadCloser(), nil
+		return zstdUnpacker(b)
 	}
 	return io.NopCloser(b), nil
 }

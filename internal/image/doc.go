@@ -1,8 +1,9 @@
 // Package image makes OCI layers and images, and reads an image back as a tree.
 //
 // A layer is a tar (POSIX.1-2001 pax, ustar where it suffices) cut into segments: runs of entries that were written
-// without regard to what stands before or after them, so that each can be packed alone, on any core, and kept. The
-// layer is the segments in order and the two zero blocks of the end.
+// without regard to what stands before or after them, so that each can be packed alone, on any core, and kept on a Shelf
+// under a name of all that its bytes depend on. The layer is the segments in order and the two zero blocks of the end; it
+// is read from the shelf, and what was joined once is known by the list of its segments.
 //
 // Packed with gzip (RFC 1952) a layer is one member. Each chunk of at most 4 MiB of a segment is deflated (RFC 1951)
 // without a look back and ends in a sync flush, which aligns it to a byte, so chunks may stand one after the other; an

@@ -211,7 +211,7 @@ func TestFlattenIsTheWayBack(t *testing.T) {
 	nodes[6].UID, nodes[6].Caps, nodes[6].Mode, nodes[7].MTime = 3000000, caps, rpm.ModeRegular|0o4755, 1700000000
 	nodes[7].Mode = nodes[6].Mode
 	for _, compression := range []string{"gzip", "zstd", "none"} {
-		l := write(t, []Segment{segment("all", nodes...)}, LayerOptions{Compression: compression})
+		l := write(t, []Segment{segment("all", nodes...)}, PackOptions{Compression: compression})
 		img, err := New(spec(l))
 		if err != nil {
 			t.Fatal(err)

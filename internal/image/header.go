@@ -2,6 +2,7 @@ package image
 
 import (
 	"archive/tar"
+	"bytes"
 	"fmt"
 	"path"
 	"strings"
@@ -60,6 +61,19 @@ func Header(n *rootfs.Node) (*tar.Header, error) {
 		h.PAXRecords = map[string]string{capsRecord: string(n.Caps)}
 	}
 	return h, nil
+}
+
+// AppendHeader appends the header of a node, as it stands in the tar, to b.
+func AppendHeader(b []byte, n *rootfs.Node) ([]byte, error) {
+	h, err := Header(n)
+	if err != nil {
+		return b, err
+	}
+	out := bytes.NewBuffer(b)
+	if err := tar.NewWriter(out).WriteHeader(h); err != nil {
+		return b, fmt.Errorf("tar header of %s: %w", n.Path, err)
+	}
+	return out.Bytes(), nil
 }
 
 // entryName is p as it stands in a tar, without the slash that ends a directory.

@@ -25,7 +25,7 @@ func spec(layers ...*Layer) Spec {
 }
 
 func TestNew(t *testing.T) {
-	l := write(t, []Segment{segment("a", regular("/a", []byte("hi")))}, LayerOptions{})
+	l := write(t, []Segment{segment("a", regular("/a", []byte("hi")))}, PackOptions{})
 	img, err := New(spec(l))
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func TestNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"architecture":"arm64","created":"2023-11-14T22:13:20Z","history":[{"created":"2023-11-14T22:13:20Z","created_by":"slim","comment":"layer 0"}],` +
-		`"os":"linux","rootfs":{"type":"layers","diff_ids":["` + l.diffID.String() + `"]},` +
+		`"os":"linux","rootfs":{"type":"layers","diff_ids":["` + l.facts.DiffID.String() + `"]},` +
 		`"config":{"Cmd":["b"],"Entrypoint":["/bin/a","\u003c\u0026\u003e"],"Env":["PATH=/bin","A=b"],"Labels":{"a":"2","m":"3","x":"1"},"User":"65532",` +
 		`"Volumes":{"/a":{},"/b":{}},"WorkingDir":"/","ExposedPorts":{"1/tcp":{},"53/udp":{},"8080/tcp":{}},"StopSignal":"SIGTERM"},"variant":"v8"}`
 	if string(config) != want {
@@ -52,7 +52,7 @@ func TestNew(t *testing.T) {
 	want = fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",`+
 		`"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":%d,"digest":"%s"},`+
 		`"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","size":%d,"digest":"%s"}],"annotations":{"b":"c","k":"v"}}`,
-		len(config), name, l.size, l.digest)
+		len(config), name, l.facts.Size, l.facts.Digest)
 	if string(manifest) != want {
 		t.Errorf("manifest is\n%s\nwant\n%s", manifest, want)
 	}
@@ -76,7 +76,7 @@ func TestIndex(t *testing.T) {
 	var images []v1.Image
 	platforms := []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64", Variant: "v8"}}
 	for _, p := range platforms {
-		s := spec(write(t, []Segment{segment("a", regular("/"+p.Architecture, nil))}, LayerOptions{}))
+		s := spec(write(t, []Segment{segment("a", regular("/"+p.Architecture, nil))}, PackOptions{}))
 		s.Architecture, s.Variant = p.Architecture, p.Variant
 		img, err := New(s)
 		if err != nil {

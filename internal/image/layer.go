@@ -2,180 +2,241 @@ package image
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"hash"
 	"io"
-	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
 )
 
-// Segment writes a run of entries, the same bytes whenever it is asked. It leaves the writer open and does not use it
-// after it returned. Name is for errors. Segments of one layer are written at the same time, so Write of one must not
-// wait for another's. A hard link stands in the segment of its target, after it.
-type Segment struct {
-	Name  string
-	Write func(ctx context.Context, w *tar.Writer) error
-}
-
-// LayerOptions say how a layer is written.
-type LayerOptions struct {
-	Dir         string // for the spool file; "" is the system's directory for temporary files
-	Compression string // "gzip" (level 6), "zstd" or "none"; "" is gzip
-	Jobs        int    // goroutines that pack, and segments written at once; below 1 is 1
-}
-
-// Layer is a written layer, packed, in a spool file. It is a v1.Layer whose readers may be opened any number of times
-// and at once, until Remove.
+// Layer is a layer of packed segments on a shelf. It is a v1.Layer whose readers may be opened any number of times and at
+// once, for as long as the segments are there: after that reading fails with ErrLost.
 type Layer struct {
-	path      string
-	mediaType types.MediaType
-	diffID    v1.Hash
-	digest    v1.Hash
-	size      int64
-	rawSize   int64
+	shelf Shelf
+	codec *codec
+	keys  []string
+	facts layerFacts
 }
 
-// WriteLayer writes segments, in order, as one layer. Its bytes depend on those of the segments and on o.Compression
-// alone, not on o.Jobs. Memory is bounded by a few chunks for each job, whatever the segments hold. The caller owns the
-// spool file and removes it; after an error, or when ctx ends, there is none.
-func WriteLayer(ctx context.Context, segments []Segment, o LayerOptions) (*Layer, error) {
-	c, err := newCodec(o.Compression)
+// layerFacts are what the shelf keeps of a layer.
+type layerFacts struct {
+	Digest  v1.Hash `json:"digest"`
+	DiffID  v1.Hash `json:"diff_id"`
+	Size    int64   `json:"size"`
+	RawSize int64   `json:"raw_size"`
+	CRC     uint32  `json:"crc"`
+}
+
+// maxFacts bounds layerFacts as text.
+const maxFacts = 4 << 10
+
+// Digest is that of the packed layer.
+func (l *Layer) Digest() (v1.Hash, error) { return l.facts.Digest, nil }
+
+// DiffID is the digest of the layer's tar.
+func (l *Layer) DiffID() (v1.Hash, error) { return l.facts.DiffID, nil }
+
+// Size is that of the packed layer.
+func (l *Layer) Size() (int64, error) { return l.facts.Size, nil }
+
+// RawSize is that of the layer's tar.
+func (l *Layer) RawSize() int64 { return l.facts.RawSize }
+
+// MediaType is OCI's of a layer so packed.
+func (l *Layer) MediaType() (types.MediaType, error) { return l.codec.mediaType, nil }
+
+// Sweep reads the layer's segments, so that those which are damaged are off the shelf.
+func (l *Layer) Sweep() error { return sweep(l.shelf, l.keys) }
+
+// Compressed opens the packed layer.
+func (l *Layer) Compressed() (io.ReadCloser, error) {
+	parts := []func() (io.ReadCloser, error){}
+	whole := func(b []byte) {
+		parts = append(parts, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil })
+	}
+	whole(l.codec.head())
+	for _, key := range l.keys {
+		parts = append(parts, func() (io.ReadCloser, error) { return openSegment(l.shelf, key) })
+	}
+	whole(l.codec.end.bytes)
+	whole(l.codec.tail(l.facts.CRC, l.facts.RawSize))
+	return &sequence{parts: parts}, nil
+}
+
+// Uncompressed opens the layer's tar.
+func (l *Layer) Uncompressed() (io.ReadCloser, error) {
+	packed, err := l.Compressed()
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.CreateTemp(o.Dir, "layer-*")
+	r, err := unpack(packed)
 	if err != nil {
-		return nil, fmt.Errorf("writing layer: %w", err)
-	}
-	l, err := writeLayer(ctx, f, segments, c, max(o.Jobs, 1))
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return nil, fmt.Errorf("writing layer: %w", err)
-	}
-	l.path = f.Name()
-	return l, nil
-}
-
-func writeLayer(ctx context.Context, w io.Writer, segments []Segment, c *codec, jobs int) (*Layer, error) {
-	j := newJoiner(w, c)
-	if err := j.start(); err != nil {
+		packed.Close()
 		return nil, err
 	}
-	if err := runPipeline(ctx, j, segments, jobs); err != nil {
-		return nil, err
+	return &twoClosers{ReadCloser: r, under: packed}, nil
+}
+
+// join computes what is to be known of the layer. What was packed just now is written again for the diff ID, which is
+// faster than to unpack it.
+func (l *Layer) join(ctx context.Context, segments []Segment, fresh func(key string) bool) error {
+	var raw int64
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return l.hashPacked(ctx) })
+	if l.codec.newPacker != nil {
+		group.Go(func() (err error) { l.facts.DiffID, raw, err = l.hashRaw(ctx, segments, fresh); return err })
 	}
-	return j.finish()
-}
-
-// joiner makes a layer of packed chunks given in order. It does not care whether they were packed just now or kept.
-type joiner struct {
-	w       io.Writer
-	c       *codec
-	diffID  hash.Hash // fed by raw, which may run beside add
-	digest  hash.Hash // nil when the layer is not packed: the digest is the diff ID
-	crc     uint32
-	rawSize int64
-	size    int64
-}
-
-func newJoiner(w io.Writer, c *codec) *joiner {
-	j := &joiner{w: w, c: c, diffID: sha256.New()}
-	if c.newPacker != nil {
-		j.digest = sha256.New()
+	if err := group.Wait(); err != nil {
+		return err
 	}
-	return j
-}
-
-func (j *joiner) start() error {
-	if !j.c.gzip {
-		return nil
+	if l.codec.newPacker == nil {
+		l.facts.DiffID, raw = l.facts.Digest, l.facts.Size
 	}
-	return j.write(gzipHead())
-}
-
-// raw takes the next chunk as it was before packing.
-func (j *joiner) raw(b []byte) { j.diffID.Write(b) }
-
-// add takes the next chunk packed, with the CRC-32 (for gzip) and number of its raw bytes.
-func (j *joiner) add(packed []byte, crc uint32, raw int) error {
-	j.crc = combineCRC(j.crc, crc, int64(raw))
-	j.rawSize += int64(raw)
-	return j.write(packed)
-}
-
-func (j *joiner) write(b []byte) error {
-	j.size += int64(len(b))
-	if j.digest != nil {
-		j.digest.Write(b)
+	if raw != l.facts.RawSize {
+		return fmt.Errorf("its segments have %d bytes, and had %d when they were packed", raw, l.facts.RawSize)
 	}
-	_, err := j.w.Write(b)
-	return err
+	return nil
 }
 
-func (j *joiner) finish() (*Layer, error) {
-	if j.c.gzip {
-		if err := j.write(gzipTail(j.crc, j.rawSize)); err != nil {
-			return nil, err
+// hashPacked sets the digest, the sizes and the CRC.
+func (l *Layer) hashPacked(ctx context.Context) error {
+	h := sha256.New()
+	f := &l.facts
+	write := func(b []byte) {
+		h.Write(b)
+		f.Size += int64(len(b))
+	}
+	add := func(size int64, crc uint32) {
+		f.CRC = combineCRC(f.CRC, crc, size)
+		f.RawSize += size
+	}
+	write(l.codec.head())
+	for _, key := range l.keys {
+		r, err := openSegment(l.shelf, key)
+		if err != nil {
+			return err
+		}
+		n, err := io.Copy(h, &contextReader{ctx, r})
+		r.Close()
+		if err != nil {
+			return err
+		}
+		f.Size += n
+		add(r.rawSize, r.crc)
+	}
+	write(l.codec.end.bytes)
+	add(l.codec.end.rawSize, l.codec.end.crc)
+	write(l.codec.tail(f.CRC, f.RawSize))
+	f.Digest = sum(h)
+	return nil
+}
+
+// hashRaw is the diff ID and the size of the tar.
+func (l *Layer) hashRaw(ctx context.Context, segments []Segment, fresh func(key string) bool) (v1.Hash, int64, error) {
+	h := &counter{Hash: sha256.New()}
+	for i, s := range segments {
+		var err error
+		if fresh(l.keys[i]) {
+			err = s.write(ctx, tar.NewWriter(h))
+		} else {
+			err = l.unpackSegment(ctx, h, l.keys[i])
+		}
+		if err != nil {
+			return v1.Hash{}, 0, err
 		}
 	}
-	l := &Layer{mediaType: j.c.mediaType, diffID: sum(j.diffID), size: j.size, rawSize: j.rawSize}
-	l.digest = l.diffID
-	if j.digest != nil {
-		l.digest = sum(j.digest)
+	h.Write(make([]byte, tarEnd))
+	return sum(h.Hash), h.n, nil
+}
+
+// unpackSegment writes a segment as it was before packing.
+func (l *Layer) unpackSegment(ctx context.Context, w io.Writer, key string) error {
+	packed, err := openSegment(l.shelf, key)
+	if err != nil {
+		return err
 	}
-	return l, nil
+	defer packed.Close()
+	r, err := l.codec.unpack(packed)
+	if err == nil {
+		_, err = io.Copy(w, &contextReader{ctx, r})
+		r.Close()
+	}
+	// To the end, so that damage is told from all else.
+	if _, derr := io.Copy(io.Discard, packed); derr != nil {
+		return derr
+	}
+	return err
 }
 
 func sum(h hash.Hash) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.Sum(nil))}
 }
 
-// Digest is that of the packed layer.
-func (l *Layer) Digest() (v1.Hash, error) { return l.digest, nil }
-
-// DiffID is the digest of the layer's tar.
-func (l *Layer) DiffID() (v1.Hash, error) { return l.diffID, nil }
-
-// Size is that of the packed layer.
-func (l *Layer) Size() (int64, error) { return l.size, nil }
-
-// RawSize is that of the layer's tar.
-func (l *Layer) RawSize() int64 { return l.rawSize }
-
-// MediaType is OCI's of a layer so packed.
-func (l *Layer) MediaType() (types.MediaType, error) { return l.mediaType, nil }
-
-// Compressed opens the packed layer.
-func (l *Layer) Compressed() (io.ReadCloser, error) { return os.Open(l.path) }
-
-// Uncompressed opens the layer's tar.
-func (l *Layer) Uncompressed() (io.ReadCloser, error) {
-	f, err := os.Open(l.path)
-	if err != nil {
-		return nil, err
-	}
-	r, err := unpack(f)
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return &twoClosers{ReadCloser: r, under: f}, nil
+// counter counts what is hashed.
+type counter struct {
+	hash.Hash
+	n int64
 }
 
-// Remove deletes the spool file. Removing twice is no error.
-func (l *Layer) Remove() error {
-	if err := os.Remove(l.path); err != nil && !os.IsNotExist(err) {
-		return err
+func (c *counter) Write(b []byte) (int, error) {
+	c.n += int64(len(b))
+	return c.Hash.Write(b)
+}
+
+// contextReader ends with its context.
+type contextReader struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r *contextReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
 	}
-	return nil
+	return r.Reader.Read(p)
+}
+
+// sequence reads its parts one after the other, each opened when it is its turn.
+type sequence struct {
+	parts []func() (io.ReadCloser, error)
+	cur   io.ReadCloser
+}
+
+func (s *sequence) Read(p []byte) (int, error) {
+	for {
+		if s.cur == nil {
+			if len(s.parts) == 0 {
+				return 0, io.EOF
+			}
+			next, err := s.parts[0]()
+			if err != nil {
+				return 0, err
+			}
+			s.cur, s.parts = next, s.parts[1:]
+		}
+		n, err := s.cur.Read(p)
+		if err != io.EOF {
+			return n, err
+		}
+		if err := s.Close(); err != nil || n > 0 {
+			return n, err
+		}
+	}
+}
+
+func (s *sequence) Close() error {
+	if s.cur == nil {
+		return nil
+	}
+	err := s.cur.Close()
+	s.cur = nil
+	return err
 }
 
 // twoClosers closes what it reads from and what that reads from.

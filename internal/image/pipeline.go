@@ -3,7 +3,10 @@ package image
 import (
 	"archive/tar"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"hash"
 	"hash/crc32"
 
 	"golang.org/x/sync/errgroup"
@@ -19,94 +22,90 @@ type chunk struct {
 	crc    uint32
 	err    error
 	ready  chan struct{} // receives once, when packed and crc are set or err is
-	home   chan *chunk
 }
 
-// stretch is one segment on its way: its chunks in order, closed after the last.
-type stretch struct {
-	Segment
-	end    bool // the two zero blocks, which only closing the writer gives
-	chunks chan *chunk
-	head   chan struct{} // closed when all segments before are joined
-}
-
-// pipeline is the way of a layer: producers cut segments into chunks, packers pack them in any order, the joiner takes
-// them in order, and the hasher behind it computes the diff ID. The chunks are all made at the start, which bounds the
-// memory. Some are in reserve for the segment that the joiner waits for, so segments ahead of it never starve it.
+// pipeline is the way of segments: writers cut them into chunks, packers pack those in any order, and behind each segment
+// a keeper puts its chunks in order onto the shelf. The chunks are all made at the start, which bounds the memory. Every
+// chunk is with a writer that fills it, or on its way to a keeper that frees it, so all get on.
 type pipeline struct {
-	codec   *codec
-	shared  chan *chunk
-	reserve chan *chunk
-	work    chan *chunk // to be packed
-	joined  chan *chunk // to be hashed
+	codec *codec
+	free  chan *chunk
+	work  chan *chunk // to be packed
 }
 
-// runPipeline writes segments and the end of the tar to j.
-func runPipeline(ctx context.Context, j *joiner, segments []Segment, jobs int) error {
-	shared, reserve := j.c.chunks(jobs)
-	p := &pipeline{
-		codec: j.c, shared: make(chan *chunk, shared), reserve: make(chan *chunk, reserve),
-		work: make(chan *chunk, shared+reserve), joined: make(chan *chunk, shared+reserve),
+// runPipeline packs segments, jobs at once, and puts them onto the packer's shelf. It returns their keys.
+func runPipeline(ctx context.Context, packer *Packer, segments []Segment) ([]string, error) {
+	n := packer.codec.chunks(packer.jobs)
+	p := &pipeline{codec: packer.codec, free: make(chan *chunk, n), work: make(chan *chunk, n)}
+	for range n {
+		p.free <- &chunk{ready: make(chan struct{}, 1)}
 	}
-	fill(p.shared)
-	fill(p.reserve)
-	stretches := make([]*stretch, 0, len(segments)+1)
-	for i := range len(segments) + 1 {
-		s := &stretch{chunks: make(chan *chunk, shared+reserve), head: make(chan struct{})}
-		if s.end = i == len(segments); !s.end {
-			s.Segment = segments[i]
-		}
-		stretches = append(stretches, s)
-	}
+	keys := make([]string, len(segments))
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return p.produceAll(ctx, stretches, jobs) })
-	for range jobs {
+	g.Go(func() error {
+		defer close(p.work)
+		writers, inner := errgroup.WithContext(ctx)
+		writers.SetLimit(packer.jobs)
+		for i, s := range segments {
+			if inner.Err() != nil {
+				break
+			}
+			writers.Go(func() (err error) {
+				keys[i], err = p.segment(inner, packer, s)
+				return err
+			})
+		}
+		if err := writers.Wait(); err != nil {
+			return err
+		}
+		return ctx.Err()
+	})
+	for range packer.jobs {
 		g.Go(func() error { return p.pack(ctx) })
 	}
-	g.Go(func() error { return p.join(ctx, j, stretches) })
-	g.Go(func() error { return p.hash(j) })
-	return g.Wait()
+	return keys, g.Wait()
 }
 
-func fill(home chan *chunk) {
-	for range cap(home) {
-		home <- &chunk{home: home, ready: make(chan struct{}, 1)}
+// segment packs one segment. It is kept only when it is whole.
+func (p *pipeline) segment(ctx context.Context, packer *Packer, s Segment) (key string, err error) {
+	draft, err := packer.shelf.Create()
+	if err != nil {
+		return "", err
 	}
-}
-
-// produceAll writes segments, jobs at once, started in order.
-func (p *pipeline) produceAll(ctx context.Context, stretches []*stretch, jobs int) error {
-	defer close(p.work)
-	g, inner := errgroup.WithContext(ctx)
-	g.SetLimit(jobs)
-	for _, s := range stretches {
-		if inner.Err() != nil {
-			break
+	// The channel holds all chunks there are, so that to send one never waits.
+	out := &stretch{draft: draft, chunks: make(chan *chunk, cap(p.free))}
+	if s.ID == "" {
+		out.content = sha256.New()
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(out.chunks)
+		w := &chunkWriter{ctx: ctx, p: p, s: out}
+		if err := s.write(ctx, tar.NewWriter(w)); err != nil {
+			return err
 		}
-		g.Go(func() error { return p.produce(inner, s) })
-	}
+		w.submit()
+		return nil
+	})
+	g.Go(func() error { return p.keep(ctx, out) })
 	if err := g.Wait(); err != nil {
-		return err
+		draft.Discard()
+		return "", err
 	}
-	return ctx.Err()
+	if _, err := draft.Write(out.tail()); err != nil {
+		draft.Discard()
+		return "", err
+	}
+	id := s.ID
+	if id == "" {
+		id = hex.EncodeToString(out.content.Sum(nil))
+	}
+	key = packer.key(id)
+	return key, draft.Commit(kindSegment, key)
 }
 
-// produce writes one segment. Its chunks are closed only when it is whole, so a broken one is never joined as if it ended.
-func (p *pipeline) produce(ctx context.Context, s *stretch) error {
-	w := &chunkWriter{ctx: ctx, p: p, s: s}
-	if err := s.write(ctx, tar.NewWriter(w)); err != nil {
-		return err
-	}
-	w.submit()
-	close(s.chunks)
-	return nil
-}
-
-func (s *stretch) write(ctx context.Context, t *tar.Writer) error {
-	if s.end {
-		return t.Close()
-	}
-	if err := s.Segment.Write(ctx, t); err != nil {
+func (s *Segment) write(ctx context.Context, t *tar.Writer) error {
+	if err := s.Write(ctx, t); err != nil {
 		return fmt.Errorf("segment %s: %w", s.Name, err)
 	}
 	// Flush pads the last entry and reports one that is short.
@@ -114,6 +113,14 @@ func (s *stretch) write(ctx context.Context, t *tar.Writer) error {
 		return fmt.Errorf("segment %s: %w", s.Name, err)
 	}
 	return nil
+}
+
+// stretch is one segment on its way: its chunks in order.
+type stretch struct {
+	packed
+	draft   Draft
+	content hash.Hash // of the tar, where the segment has no ID
+	chunks  chan *chunk
 }
 
 // chunkWriter cuts a segment's tar into chunks; where depends on the number of bytes alone.
@@ -128,11 +135,11 @@ func (w *chunkWriter) Write(b []byte) (int, error) {
 	n := len(b)
 	for len(b) > 0 {
 		if w.cur == nil {
-			c, err := w.p.acquire(w.ctx, w.s)
-			if err != nil {
-				return 0, err
+			select {
+			case w.cur = <-w.p.free:
+			case <-w.ctx.Done():
+				return 0, w.ctx.Err()
 			}
-			w.cur = c
 		}
 		c := w.cur
 		part := min(len(b), w.p.codec.chunk-len(c.raw))
@@ -158,7 +165,7 @@ func grow(b []byte, n, limit int) []byte {
 	return append(make([]byte, 0, size), b...)
 }
 
-// submit hands the current chunk on. Both channels hold all chunks there are, so it never waits.
+// submit hands the current chunk on.
 func (w *chunkWriter) submit() {
 	if w.cur == nil {
 		return
@@ -166,31 +173,6 @@ func (w *chunkWriter) submit() {
 	w.s.chunks <- w.cur
 	w.p.work <- w.cur
 	w.cur = nil
-}
-
-// acquire waits for a free chunk.
-func (p *pipeline) acquire(ctx context.Context, s *stretch) (*chunk, error) {
-	select {
-	case c := <-p.shared:
-		return c, nil
-	case <-s.head:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	select {
-	case c := <-p.shared:
-		return c, nil
-	case c := <-p.reserve:
-		return c, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// release gives a chunk back.
-func release(c *chunk) {
-	c.raw, c.packed, c.crc, c.err = c.raw[:0], c.packed[:0], 0, nil
-	c.home <- c
 }
 
 // pack packs chunks until there are no more.
@@ -221,57 +203,45 @@ func (p *pipeline) pack(ctx context.Context) error {
 	}
 }
 
-// join adds the chunks to the layer in order.
-func (p *pipeline) join(ctx context.Context, j *joiner, stretches []*stretch) error {
-	defer close(p.joined)
-	for _, s := range stretches {
-		close(s.head)
-		for {
-			c, err := s.next(ctx)
-			if err != nil {
-				return err
+// keep writes a segment's chunks, packed, in order.
+func (p *pipeline) keep(ctx context.Context, s *stretch) error {
+	for {
+		var c *chunk
+		var ok bool
+		select {
+		case c, ok = <-s.chunks:
+			if !ok {
+				return nil
 			}
-			if c == nil {
-				break
-			}
-			packed := c.packed
-			if p.codec.newPacker == nil {
-				packed = c.raw
-			}
-			if err := j.add(packed, c.crc, len(c.raw)); err != nil {
-				return err
-			}
-			p.joined <- c
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-	}
-	return nil
-}
-
-// next is the next chunk, packed; nil after the last.
-func (s *stretch) next(ctx context.Context) (*chunk, error) {
-	var c *chunk
-	var ok bool
-	select {
-	case c, ok = <-s.chunks:
-		if !ok {
-			return nil, nil
+		select {
+		case <-c.ready:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	select {
-	case <-c.ready:
-		return c, c.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+		if err := p.keepChunk(s, c); err != nil {
+			return err
+		}
+		c.raw, c.packed, c.crc, c.err = c.raw[:0], c.packed[:0], 0, nil
+		p.free <- c
 	}
 }
 
-// hash computes the diff ID and frees the chunks. It ends when join does, which closes its channel.
-func (p *pipeline) hash(j *joiner) error {
-	for c := range p.joined {
-		j.raw(c.raw)
-		release(c)
+func (p *pipeline) keepChunk(s *stretch, c *chunk) error {
+	if c.err != nil {
+		return c.err
 	}
-	return nil
+	packed := c.packed
+	if p.codec.newPacker == nil {
+		packed = c.raw
+	}
+	s.crc = combineCRC(s.crc, c.crc, int64(len(c.raw)))
+	s.rawSize += int64(len(c.raw))
+	if s.content != nil {
+		s.content.Write(c.raw)
+	}
+	_, err := s.draft.Write(packed)
+	return err
 }

@@ -2,6 +2,8 @@ package rpm
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +24,7 @@ type Key struct {
 // is safe for concurrent use once the last Add has returned.
 type Keyring struct {
 	certs []*certificate
+	files []byte // SHA-256 of each file that was added
 }
 
 // Limits of a key file.
@@ -77,6 +80,8 @@ func (k *Keyring) Add(data []byte) (added []Key, skipped []error, err error) {
 	if len(p.certs) == 0 {
 		return nil, p.skipped, fmt.Errorf("reading keys: %w", errors.Join(append([]error{errors.New("no usable key in it")}, p.skipped...)...))
 	}
+	sum := sha256.Sum256(data)
+	k.files = append(k.files, sum[:]...)
 	for _, c := range p.certs {
 		k.merge(c)
 		added = append(added, c.id)
@@ -94,6 +99,16 @@ func (k *Keyring) merge(c *certificate) {
 	old.self = append(old.self, c.self...)
 	old.revocations = append(old.revocations, c.revocations...)
 	old.subkeys = append(old.subkeys, c.subkeys...)
+}
+
+// Digest is a hex SHA-256 that is the same for the same files added in the same order.
+func (k *Keyring) Digest() string {
+	var files []byte
+	if k != nil {
+		files = k.files
+	}
+	sum := sha256.Sum256(files)
+	return hex.EncodeToString(sum[:])
 }
 
 // Keys are the certificates in the order they were added.

@@ -85,7 +85,7 @@ func (f *PackageFile) SignatureHeader() *Header { return f.signature }
 // PayloadStart is the offset of the payload in the file.
 func (f *PackageFile) PayloadStart() int64 { return f.headerEnd }
 
-// Package is a verified binary package; only PackageFile.Verify makes one. It is safe for concurrent use.
+// Package is a verified binary package; only PackageFile.Verify and VerifyHead make one. It is safe for concurrent use.
 type Package struct {
 	file         *PackageFile
 	nevra        NEVRA
@@ -93,6 +93,7 @@ type Package struct {
 	key          Key
 	headerSHA256 string
 	fileSHA256   string
+	unread       bool // its payload was not verified yet
 }
 
 // Header is the package's header.
@@ -113,13 +114,66 @@ func (p *Package) Key() Key { return p.key }
 // HeaderSHA256 is the SHA-256 of the header with its magic, in hex: what SHA256HEADER says in the signature header.
 func (p *Package) HeaderSHA256() string { return p.headerSHA256 }
 
-// FileSHA256 is the SHA-256 of the whole file, in hex.
+// FileSHA256 is the SHA-256 of the whole file, in hex; "" after VerifyHead.
 func (p *Package) FileSHA256() string { return p.fileSHA256 }
 
 // Size is the size of the whole file.
 func (p *Package) Size() int64 { return p.file.size }
 
-// Payload begins to read the payload. Each call gives a stream of its own, to be closed by the caller.
+// PayloadStart is the offset of the payload in the file.
+func (p *Package) PayloadStart() int64 { return p.file.headerEnd }
+
+// Payload begins to read the payload. Each call gives a stream of its own, to be closed by the caller. After VerifyHead the
+// stream verifies it: only when Next has returned io.EOF may what was read be used. The errors are *VerifyErrors then
+// where the payload is not what the header says.
 func (p *Package) Payload() (*Payload, error) {
-	return openPayload(p.file.header, p.files, io.NewSectionReader(p.file.r, p.file.headerEnd, p.file.size-p.file.headerEnd))
+	var in io.Reader = io.NewSectionReader(p.file.r, p.file.headerEnd, p.file.size-p.file.headerEnd)
+	if !p.unread {
+		return openPayload(p.file.header, p.files, in)
+	}
+	digests, err := payloadDigests(p.file.header)
+	if err != nil {
+		return nil, p.file.named(err)
+	}
+	proof := &payloadProof{file: p.file, in: in, digests: digests}
+	payload, err := openPayload(p.file.header, p.files, proof)
+	if err != nil {
+		return nil, proof.blame(err)
+	}
+	payload.proof = proof
+	return payload, nil
+}
+
+// payloadProof computes the digests of a payload while it is read.
+type payloadProof struct {
+	file    *PackageFile
+	in      io.Reader
+	digests []payloadDigest
+}
+
+func (p *payloadProof) Read(b []byte) (int, error) {
+	n, err := p.in.Read(b)
+	for _, d := range p.digests {
+		d.Write(b[:n])
+	}
+	return n, err
+}
+
+// check reads what is left and compares the digests.
+func (p *payloadProof) check() error {
+	if _, err := io.Copy(io.Discard, p); err != nil {
+		return err
+	}
+	if err := checkPayload(p.digests); err != nil {
+		return p.file.named(err)
+	}
+	return nil
+}
+
+// blame is err, or that the payload is not what the header says where that is behind it.
+func (p *payloadProof) blame(err error) error {
+	if wrong := p.check(); wrong != nil {
+		return wrong
+	}
+	return err
 }

@@ -29,6 +29,7 @@ type Payload struct {
 	last   []bool         // regular, not a ghost, and carries its hard link set's content
 	seen   []bool
 
+	proof *payloadProof // nil when it was verified before
 	src   io.ReadCloser
 	cpio  cpioReader
 	left  int64 // content of the current entry not yet read
@@ -121,9 +122,24 @@ func (p *Payload) Next() (PayloadEntry, error) {
 	}
 	e, err := p.next()
 	if err != nil {
-		p.ended, p.left = err, 0
+		err = p.end(err)
 	}
 	return e, err
+}
+
+// end remembers why there is no more.
+func (p *Payload) end(err error) error {
+	switch {
+	case p.proof == nil:
+	case err != io.EOF:
+		err = p.proof.blame(err)
+	default:
+		if wrong := p.proof.check(); wrong != nil {
+			err = wrong
+		}
+	}
+	p.ended, p.left = err, 0
+	return err
 }
 
 func (p *Payload) next() (PayloadEntry, error) {
@@ -242,9 +258,7 @@ func (p *Payload) Read(b []byte) (int, error) {
 	n, err := p.cpio.Read(b[:min(int64(len(b)), p.left)])
 	p.left -= int64(n)
 	if err != nil && !(err == io.EOF && p.left == 0) {
-		p.ended = p.fault("%w", noEOF(err))
-		p.left = 0
-		return n, p.ended
+		return n, p.end(p.fault("%w", noEOF(err)))
 	}
 	return n, nil
 }

@@ -65,35 +65,53 @@ type VerifyOptions struct {
 // The errors are VerifyErrors. The file must not change from here on.
 func (f *PackageFile) Verify(keys *Keyring, opts VerifyOptions) (*Package, error) {
 	p, err := f.verify(keys, opts)
-	if err == nil {
-		return p, nil
+	if err != nil {
+		return nil, f.named(err)
 	}
+	return p, nil
+}
+
+// named is err as a VerifyError of this package.
+func (f *PackageFile) named(err error) error {
 	name := f.header.NEVRA().String()
 	var v *VerifyError
 	if errors.As(err, &v) {
 		named := *v
 		named.Package = name
-		return nil, &named
+		return &named
 	}
-	return nil, &VerifyError{Package: name, Kind: KindMalformed, Reason: "reading package", Err: err}
+	return &VerifyError{Package: name, Kind: KindMalformed, Reason: "reading package", Err: err}
+}
+
+// VerifyHead is Verify with the headers alone: digests and signatures of the header must be good, and by its digests of
+// the payload the rest is verified whenever it is unpacked (see Payload). So f need not be at hand beyond its headers.
+// Where the headers do not cover the payload (old packages, unsigned ones) the result is nil: that takes Verify.
+// opts.Checksum is not looked at, and the FileSHA256 of the package is "".
+func (f *PackageFile) VerifyHead(keys *Keyring, opts VerifyOptions) (*Package, error) {
+	p, err := f.verifyHead(keys, opts)
+	if err != nil {
+		return nil, f.named(err)
+	}
+	return p, nil
+}
+
+func (f *PackageFile) verifyHead(keys *Keyring, opts VerifyOptions) (*Package, error) {
+	p := &Package{file: f, nevra: f.header.NEVRA(), unread: true}
+	signed, strong, err := f.checkHead(p, keys)
+	if err != nil {
+		return nil, err
+	}
+	digests, err := payloadDigests(f.header)
+	if err != nil || len(digests) == 0 || !signed.good {
+		return nil, err
+	}
+	p.key, err = decide(signed, &verdict{}, strong, true, opts)
+	return p, err
 }
 
 func (f *PackageFile) verify(keys *Keyring, opts VerifyOptions) (*Package, error) {
 	p := &Package{file: f, nevra: f.header.NEVRA()}
-	if err := f.checkForm(); err != nil {
-		return nil, err
-	}
-	var err error
-	if p.files, err = f.header.Files(); err != nil {
-		return nil, err
-	}
-	header := digestInput(f.header)
-	p.headerSHA256 = hexSum(sha256.New(), header)
-	strong, err := checkHeaderDigests(f.signature, header)
-	if err != nil {
-		return nil, err
-	}
-	signed, err := headerSignatures(f.signature, header, keys)
+	signed, strong, err := f.checkHead(p, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +127,24 @@ func (f *PackageFile) verify(keys *Keyring, opts VerifyOptions) (*Package, error
 	}
 	p.key, err = decide(signed, &body.signed, strong, len(body.payload) > 0, opts)
 	return p, err
+}
+
+// checkHead checks the header by its own digests and signatures, and fills in what is known of p then. It reports by which
+// key it is signed, and whether a digest stronger than SHA-1 was there.
+func (f *PackageFile) checkHead(p *Package, keys *Keyring) (signed *verdict, strong bool, err error) {
+	if err := f.checkForm(); err != nil {
+		return nil, false, err
+	}
+	if p.files, err = f.header.Files(); err != nil {
+		return nil, false, err
+	}
+	header := digestInput(f.header)
+	p.headerSHA256 = hexSum(sha256.New(), header)
+	if strong, err = checkHeaderDigests(f.signature, header); err != nil {
+		return nil, false, err
+	}
+	signed, err = headerSignatures(f.signature, header, keys)
+	return signed, strong, err
 }
 
 // checkForm checks what must hold before digests mean anything, and the sizes.
@@ -403,10 +439,8 @@ func (b *body) check(p *Package, opts VerifyOptions) error {
 	if got := hex.EncodeToString(b.header.Sum(nil)); got != p.headerSHA256 {
 		return badDigest("header, read twice,", "SHA-256", p.headerSHA256, got)
 	}
-	for _, d := range b.payload {
-		if got := hex.EncodeToString(d.Sum(nil)); !strings.EqualFold(got, d.want) {
-			return badDigest("payload", d.name, d.want, got)
-		}
+	if err := checkPayload(b.payload); err != nil {
+		return err
 	}
 	for _, cs := range b.legacy {
 		b.signed.add(finishAll(cs))
@@ -414,6 +448,15 @@ func (b *body) check(p *Package, opts VerifyOptions) error {
 	if b.signed.bad != nil {
 		_, err := b.signed.result(true)
 		return err
+	}
+	return nil
+}
+
+func checkPayload(digests []payloadDigest) error {
+	for _, d := range digests {
+		if got := hex.EncodeToString(d.Sum(nil)); !strings.EqualFold(got, d.want) {
+			return badDigest("payload", d.name, d.want, got)
+		}
 	}
 	return nil
 }

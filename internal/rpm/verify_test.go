@@ -131,6 +131,9 @@ func TestVerify(t *testing.T) {
 			if test.change != nil {
 				b = test.change(b)
 			}
+			if test.opts.Checksum.IsZero() {
+				wantHead(t, b, keyring(t, signer), test.opts, test.want)
+			}
 			pkg, err := openBytes(t, b).Verify(keyring(t, signer), test.opts)
 			if got := kind(t, err); got != test.want {
 				t.Fatalf("got %q, not %q: %v", got, test.want, err)
@@ -161,6 +164,46 @@ func TestVerify(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// wantHead expects of VerifyHead and a read of the payload what Verify says, unless the headers do not suffice.
+func wantHead(t *testing.T, b []byte, keys *Keyring, opts VerifyOptions, want VerifyKind) {
+	t.Helper()
+	pkg, err := openBytes(t, b).VerifyHead(keys, opts)
+	if pkg == nil && err == nil {
+		if want != "" && want != KindBadDigest && want != KindBadSignature && want != KindWrongKey && want != KindUnsigned {
+			t.Errorf("VerifyHead does not say %q", want)
+		}
+		return
+	}
+	if err == nil {
+		err = drain(pkg)
+	}
+	if got := kind(t, err); got != want {
+		t.Errorf("VerifyHead: got %q, not %q: %v", got, want, err)
+	}
+	if err == nil && pkg.Key() != keys.Keys()[0] {
+		t.Errorf("VerifyHead: key is %v", pkg.Key())
+	}
+}
+
+// TestVerifyHeadSuffices reads no byte behind the headers until the payload is asked for.
+func TestVerifyHeadSuffices(t *testing.T) {
+	signer := newKey(t, 0)
+	p := testPackage{members: oneFile(), signatures: func(h, _ []byte) []entry { return []entry{{TagRSAHeader, sign(t, signer, h)}} }}
+	b := p.build()
+	start := openBytes(t, b).PayloadStart()
+	f, err := OpenPackage(bytes.NewReader(b[:start]), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkg, err := f.VerifyHead(keyring(t, signer), VerifyOptions{})
+	if err != nil || pkg == nil {
+		t.Fatal(pkg, err)
+	}
+	if err := drain(pkg); kind(t, err) != KindBadDigest {
+		t.Errorf("a payload that is not there: %v", err)
 	}
 }
 

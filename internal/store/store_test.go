@@ -64,11 +64,15 @@ func layer(t testing.TB, compression string, nodes ...*rootfs.Node) *image.Layer
 		}
 		return nil
 	}}
-	l, err := image.WriteLayer(t.Context(), []image.Segment{s}, image.LayerOptions{Dir: t.TempDir(), Compression: compression})
+	p, err := image.NewPacker(&image.MemoryShelf{}, image.PackOptions{Compression: compression})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l
+	l, err := p.Layers(t.Context(), [][]image.Segment{{s}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l[0]
 }
 
 func file(p string) *rootfs.Node {
@@ -787,19 +791,17 @@ func TestRegistryErrorHidesQueries(t *testing.T) {
 	}
 }
 
+// lostLayer cannot be read.
+type lostLayer struct{ v1.Layer }
+
+func (lostLayer) Compressed() (io.ReadCloser, error) { return nil, image.ErrLost }
+
 func TestErrorOfALayerIsNotTheRegistrys(t *testing.T) {
 	host, count := newRegistry(t)
-	a := single(t, newImage(t, "amd64", layer(t, "gzip", file("/a"))))
-	layers, err := a.Images[0].Layers()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := layers[0].(*image.Layer).Remove(); err != nil {
-		t.Fatal(err)
-	}
-	_, err = store.Write(t.Context(), parse(t, "docker://"+host+"/a:1"), a, store.Options{Keychain: anonymous()})
+	a := single(t, newImage(t, "amd64", lostLayer{layer(t, "gzip", file("/a"))}))
+	_, err := store.Write(t.Context(), parse(t, "docker://"+host+"/a:1"), a, store.Options{Keychain: anonymous()})
 	var re *store.RegistryError
-	if !errors.Is(err, os.ErrNotExist) || errors.As(err, &re) {
+	if !errors.Is(err, image.ErrLost) || errors.As(err, &re) {
 		t.Errorf("error is %v", err)
 	}
 	if seen := count.take(); seen["PUT manifest"] > 0 {

@@ -1,0 +1,146 @@
+package builder
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"slim/internal/fetch"
+	"slim/internal/image"
+	"slim/internal/rpm"
+)
+
+// kindImage is the kind of the cache's entries that say what came of a build before.
+const kindImage = "images"
+
+// maxKnown bounds such an entry.
+const maxKnown = 64 << 20
+
+// known is what the cache keeps of the image of one platform, under a key of all that it depends on: the program, the
+// recipe, the packages by checksum, the keys that signed them, the time. So nothing of the same image is computed again.
+type known struct {
+	Layers      []knownLayer
+	User        string // of the image's config, in numbers
+	Stripped    []Stripped
+	Unevaluated []Scriptlet
+	Remarks     []string // said again
+}
+
+type knownLayer struct {
+	Layer    json.RawMessage
+	Packages []string
+}
+
+// imageKey is the key of an image; "" for one that depends on what cannot be named cheaply: files of this machine, a
+// program of unknown origin.
+func (i *Image) imageKey(r *Recipe, l *LockedPlatform, keys *rpm.Keyring) (string, error) {
+	program, err := programID()
+	if err != nil || program == "" || slices.ContainsFunc(r.Files, func(f ExtraFile) bool { return f.Source != "" }) {
+		return "", err
+	}
+	type pkg struct {
+		NEVRA, Checksum, HeaderSHA256, Key string
+		InstalledSize                      int64
+	}
+	in := struct {
+		Program  string
+		Recipe   *Recipe
+		Platform Platform
+		Packages []pkg
+		Keys     string
+		Created  int64
+	}{Program: program, Recipe: r, Platform: l.Platform, Keys: keys.Digest(), Created: i.Created.Unix()}
+	for _, p := range l.Packages {
+		if p.Checksum.IsZero() {
+			return "", nil
+		}
+		in.Packages = append(in.Packages, pkg{p.NEVRA.String(), p.Checksum.String(), p.HeaderSHA256, p.Key, p.InstalledSize})
+	}
+	b, err := json.Marshal(in)
+	return hexSHA256(b), err
+}
+
+// recall is what is known of an image; nil when there is nothing, or when a layer of it is gone.
+func (i *Image) recall(key string, packer *image.Packer) (*known, []Layer, error) {
+	if key == "" {
+		return nil, nil, nil
+	}
+	k, err := i.cache.Kept(kindImage, key)
+	if k == nil || err != nil {
+		return nil, nil, err
+	}
+	defer k.Close()
+	b, err := io.ReadAll(io.LimitReader(k, maxKnown))
+	if errors.Is(err, fetch.ErrDamaged) {
+		return nil, nil, nil
+	}
+	out := &known{}
+	if err != nil || json.Unmarshal(b, out) != nil {
+		return nil, nil, err
+	}
+	var layers []Layer
+	for _, l := range out.Layers {
+		layer, err := packer.Restore(l.Layer)
+		if layer == nil || err != nil {
+			return nil, nil, err
+		}
+		layers = append(layers, Layer{Layer: layer, Packages: l.Packages})
+	}
+	return out, layers, nil
+}
+
+// remember keeps what came of a build.
+func (i *Image) remember(key string, k *known, layers []Layer) error {
+	if key == "" {
+		return nil
+	}
+	for _, l := range layers {
+		record, err := l.Layer.(*image.Layer).Record()
+		if err != nil {
+			return err
+		}
+		k.Layers = append(k.Layers, knownLayer{Layer: record, Packages: l.Packages})
+	}
+	b, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	entry, err := i.cache.Keep()
+	if err != nil {
+		return err
+	}
+	if _, err := entry.Write(b); err != nil {
+		entry.Discard()
+		return err
+	}
+	return entry.Commit(kindImage, key)
+}
+
+// programHead is how much of a program's file holds its build ID (readSize in cmd/internal/buildid, and more).
+const programHead = 64 << 10
+
+// programID names this program by its beginning, where Go's linker puts a digest of its content; "" when it has none.
+func programID() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", nil // nothing is remembered then
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", nil
+	}
+	defer f.Close()
+	head, err := io.ReadAll(io.LimitReader(f, programHead))
+	if err != nil {
+		return "", fmt.Errorf("reading %s: %w", path, err)
+	}
+	note := []byte("\x04\x00\x00\x00Go\x00\x00") // an ELF note of type 4, big-endian ones aside
+	if !bytes.Contains(head, note) && !bytes.Contains(head, []byte("Go build ID: ")) {
+		return "", nil
+	}
+	return hexSHA256(head), nil
+}
