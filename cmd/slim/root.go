@@ -29,6 +29,7 @@ func commands() []func(*environment) *cobra.Command {
 		newVerifyCommand,
 		newDiffCommand,
 		newWhyCommand,
+		newPathCommand,
 		newFleetCommand,
 		newInitCommand,
 		newCacheCommand,

@@ -90,3 +90,25 @@ next:
 	}
 	return mask, nil
 }
+
+// CapNames are the permitted and inheritable capabilities of a security.capability attribute, revision 2 or 3, as
+// capabilities(7) names them, by number; those it does not know are numbers. What is no such attribute has none.
+func CapNames(attribute []byte) []string {
+	const words = 4 + 16 // magic, then permitted and inheritable for either half
+	if len(attribute) < words {
+		return nil
+	}
+	var names []string
+	for i := range 64 {
+		at := 4 + i/32*8
+		set := binary.LittleEndian.Uint32(attribute[at:]) | binary.LittleEndian.Uint32(attribute[at+4:])
+		switch {
+		case set>>(i%32)&1 == 0:
+		case i < len(capabilityNames):
+			names = append(names, "cap_"+capabilityNames[i])
+		default:
+			names = append(names, strconv.Itoa(i))
+		}
+	}
+	return names
+}
