@@ -1,12 +1,14 @@
 package rpm
 
 import (
+	"cmp"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"iter"
 	"strings"
 )
 
@@ -86,3 +88,60 @@ type Metadata struct {
 	Files    []string
 	AllFiles bool
 }
+
+// FileName is the last part of the location or, without one, what rpmbuild calls the file.
+func (m *Metadata) FileName() string {
+	if m.Location == "" {
+		return m.Name + "-" + m.Version + "-" + m.Release + "." + m.Arch + ".rpm"
+	}
+	return m.Location[strings.LastIndexByte(m.Location, '/')+1:]
+}
+
+// Compare orders packages by file name, as createrepo_c writes a repository, then by location, base, NEVRA and checksum.
+func (m *Metadata) Compare(o *Metadata) int {
+	if c := strings.Compare(m.FileName(), o.FileName()); c != 0 {
+		return c
+	}
+	return cmp.Or(strings.Compare(m.Location, o.Location), strings.Compare(m.Base, o.Base), m.NEVRA.Compare(o.NEVRA),
+		strings.Compare(m.Checksum.Algorithm, o.Checksum.Algorithm), strings.Compare(m.Checksum.Hex, o.Checksum.Hex))
+}
+
+// NamedPaths are the paths that the dependencies of m name, rich ones too, as often as they do.
+func (m *Metadata) NamedPaths() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range m.Requires {
+			if !m.Requires[i].paths(yield) {
+				return
+			}
+		}
+		for _, list := range [][]Capability{m.Conflicts, m.Recommends, m.Suggests, m.Supplements, m.Enhances} {
+			for i := range list {
+				if !list[i].paths(yield) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (c *Capability) paths(yield func(string) bool) bool {
+	switch {
+	case c.IsPath():
+		return yield(c.Name)
+	case c.IsRich() && strings.Contains(c.Name, "/"):
+		if r, err := ParseRich(c.Name); err == nil {
+			return r.paths(yield)
+		}
+	}
+	return true
+}
+
+// Relation is how a name or path leads to packages.
+type Relation uint8
+
+const (
+	Named         Relation = iota // packages have the name
+	WhatProvides                  // they provide some version of it, as a capability; files do not count
+	WhatObsoletes                 // they obsolete some version of it
+	WhatOwns                      // they own the path
+)

@@ -187,3 +187,15 @@ func (p *richParser) word() string {
 	p.rest = ""
 	return w
 }
+
+func (r *Rich) paths(yield func(string) bool) bool {
+	if r.Op == "" && r.IsPath() {
+		return yield(r.Name)
+	}
+	for _, o := range r.Operands {
+		if !o.paths(yield) {
+			return false
+		}
+	}
+	return true
+}

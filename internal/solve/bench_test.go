@@ -56,7 +56,7 @@ func largeRepository(packages []*rpm.Metadata, n int) []*rpm.Metadata {
 		}
 		for _, m := range packages {
 			c := *m
-			c.Name, c.Location = m.Name+suffix, suffix+fileName(m)
+			c.Name, c.Location = m.Name+suffix, suffix+m.FileName()
 			c.Provides, c.Conflicts, c.Obsoletes = rename(m.Provides), rename(m.Conflicts), rename(m.Obsoletes)
 			large = append(large, &c)
 		}

@@ -55,7 +55,7 @@ type problem struct {
 
 // build collects the clauses of all packages that the request may lead to.
 func build(p *pool, mode Mode, asked []found, outside func(int32) bool) *problem {
-	q := &problem{pool: p, mode: mode, outside: outside, has: make([]bool, len(p.pkgs)), unknown: map[int32][]string{}}
+	q := &problem{pool: p, mode: mode, outside: outside, has: make([]bool, p.len()), unknown: map[int32][]string{}}
 	q.clauses = make([]clause, 1, 1024)
 	var jobs []clause
 	for i, f := range asked {
@@ -101,7 +101,7 @@ func (q *problem) add(why origin, lits ...int32) {
 
 // addPackage adds what package id needs, and its rich conflicts, which may lead to further packages.
 func (q *problem) addPackage(id int32) {
-	m := q.pool.pkgs[id]
+	m := q.pool.pkg(id)
 	switch {
 	case q.pool.excluded[id]:
 		q.add(origin{kind: isExcluded, from: id}, -id)
@@ -205,8 +205,8 @@ func (q *problem) reachBetter(id int32) {
 	if p.rank[id] <= rankBest {
 		return
 	}
-	for _, other := range p.byName[p.pkgs[id].Name] {
-		if p.rank[other] > rankNoarch && p.rank[other] < p.rank[id] && p.pkgs[other].EVR.Compare(p.pkgs[id].EVR) == 0 {
+	for _, other := range p.named(p.pkg(id).Name) {
+		if p.rank[other] > rankNoarch && p.rank[other] < p.rank[id] && p.pkg(other).EVR.Compare(p.pkg(id).EVR) == 0 {
 			q.reach(other)
 		}
 	}
@@ -214,7 +214,7 @@ func (q *problem) reachBetter(id int32) {
 
 // addConflicts adds what package id cannot stand beside, as far as that has been reached.
 func (q *problem) addConflicts(id int32) {
-	p, m := q.pool, q.pool.pkgs[id]
+	p, m := q.pool, q.pool.pkg(id)
 	if p.excluded[id] || q.outside != nil && q.outside(id) {
 		return
 	}
@@ -232,13 +232,13 @@ func (q *problem) addConflicts(id int32) {
 	}
 	for i := range m.Obsoletes {
 		dep := &m.Obsoletes[i]
-		for _, other := range p.byName[dep.Name] {
+		for _, other := range p.named(dep.Name) {
 			if p.isVersionOf(other, dep) {
 				q.addNotBoth(origin{kind: isObsoletes, from: id, dep: dep}, id, other)
 			}
 		}
 	}
-	for _, other := range p.byName[m.Name] {
+	for _, other := range p.named(m.Name) {
 		if other < id && !p.coexist(id, other) {
 			q.addNotBoth(origin{kind: isSameName, from: id}, id, other)
 		}
@@ -291,12 +291,12 @@ func (q *problem) addArchitectures() {
 	}
 	done := map[string]bool{}
 	for _, id := range ids {
-		name := p.pkgs[id].Name
+		name := p.pkg(id).Name
 		if done[name] {
 			continue
 		}
 		done[name] = true
-		group := filter(p.byName[name], func(o int32) bool { return q.has[o] })
+		group := filter(p.named(name), func(o int32) bool { return q.has[o] })
 		best := bestRank(p, group)
 		bad := filter(group, func(o int32) bool { return best > 0 && p.rank[o] > best })
 		if slices.ContainsFunc(bad, func(o int32) bool { return named[o] }) {
@@ -322,8 +322,8 @@ func bestRank(p *pool, ids []int32) uint8 {
 func (q *problem) beside(bad int32, best uint8) []int32 {
 	p := q.pool
 	lits := []int32{-bad}
-	for _, o := range p.byName[p.pkgs[bad].Name] {
-		if o != bad && q.has[o] && p.pkgs[o].EVR.Compare(p.pkgs[bad].EVR) == 0 && (p.rank[o] == rankNoarch || p.rank[o] == best) {
+	for _, o := range p.named(p.pkg(bad).Name) {
+		if o != bad && q.has[o] && p.pkg(o).EVR.Compare(p.pkg(bad).EVR) == 0 && (p.rank[o] == rankNoarch || p.rank[o] == best) {
 			lits = append(lits, o)
 		}
 	}

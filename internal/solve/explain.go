@@ -79,7 +79,7 @@ func (a *answer) explain(q *problem, s *search) error {
 			break
 		}
 		clauses, requests := q.without(dropped)
-		s = newSearch(len(a.pool.pkgs), clauses, requests, nil)
+		s = newSearch(a.pool.len(), clauses, requests, nil)
 		if s.run() || s.gaveUp {
 			break
 		}
@@ -285,7 +285,7 @@ func (t *telling) line(i int) {
 
 func (t *telling) text(c *clause) string {
 	pool, why := t.answer.pool, c.why
-	name := func(id int32) string { return pool.pkgs[id].NEVRA.String() }
+	name := func(id int32) string { return pool.pkg(id).NEVRA.String() }
 	switch why.kind {
 	case isRequest:
 		return t.answer.req.Install[why.item].Spec + " is requested: " + t.names(c.lits, "no package can be that")
@@ -325,7 +325,7 @@ func (t *telling) names(lits []int32, otherwise string) string {
 	var names []string
 	for _, l := range lits {
 		if l > 0 {
-			names = append(names, t.answer.pool.pkgs[l].NEVRA.String())
+			names = append(names, t.answer.pool.pkg(l).NEVRA.String())
 		}
 	}
 	switch n := len(names); {
@@ -352,11 +352,11 @@ func (t *telling) addHints(c *clause) {
 func (a *answer) unmet(s *search, failed *Error) error {
 	e := &Error{}
 	var paths []string
-	for id := int32(1); int(id) < len(a.pool.pkgs); id++ {
+	for id := int32(1); int(id) < a.pool.len(); id++ {
 		if !s.installed(id) {
 			continue
 		}
-		m := a.pool.pkgs[id]
+		m := a.pool.pkg(id)
 		for _, r := range m.Requires {
 			if r.Pre || a.met(r.Capability, s.installed) {
 				continue
@@ -390,7 +390,7 @@ func (a *answer) providerHints(c rpm.Capability) []string {
 	}
 	var names []string
 	for _, id := range a.pool.providers(c) {
-		if n := a.pool.pkgs[id].Name; !a.pool.excluded[id] && !slices.Contains(names, n) {
+		if n := a.pool.pkg(id).Name; !a.pool.excluded[id] && !slices.Contains(names, n) {
 			names = append(names, n)
 		}
 	}

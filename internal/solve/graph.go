@@ -50,15 +50,15 @@ type Chain []Edge
 // none of the packages meets is no edge.
 func NewGraph(packages []*rpm.Metadata, mode Mode) *Graph {
 	g := &Graph{
-		pool: newPool(packages, widestArch(packages)), needs: map[int32][]requirement{}, edges: map[int32][]int32{},
+		pool: newPool(newList(packages), widestArch(packages), nil), needs: map[int32][]requirement{}, edges: map[int32][]int32{},
 		between: map[[2]int32][]int{}, reversed: map[int32][]int32{},
 	}
 	if mode == Named {
 		mode = Runtime
 	}
-	q := &problem{pool: g.pool, mode: mode, has: make([]bool, len(g.pool.pkgs)), unknown: map[int32][]string{}}
+	q := &problem{pool: g.pool, mode: mode, has: make([]bool, g.pool.len()), unknown: map[int32][]string{}}
 	for id := range g.all() {
-		requires := g.pool.pkgs[id].Requires
+		requires := g.pool.pkg(id).Requires
 		for i := range requires {
 			if !q.follows(&requires[i]) {
 				continue
@@ -97,7 +97,7 @@ func widestArch(packages []*rpm.Metadata) string {
 // all are the numbers of the packages.
 func (g *Graph) all() func(func(int32) bool) {
 	return func(yield func(int32) bool) {
-		for id := int32(1); int(id) < len(g.pool.pkgs); id++ {
+		for id := int32(1); int(id) < g.pool.len(); id++ {
 			if !yield(id) {
 				return
 			}
@@ -127,11 +127,6 @@ func (g *Graph) Find(spec string) []rpm.NEVRA {
 	ids, _ := g.pool.byForm(spec, func(int32) bool { return true })
 	if c, err := rpm.ParseCapability(spec); len(ids) == 0 && err == nil {
 		ids = g.pool.providers(c)
-		for id := range g.all() {
-			if c.IsPath() && slices.Contains(g.pool.pkgs[id].Files, c.Name) {
-				ids = merge(ids, []int32{id})
-			}
-		}
 	}
 	return g.nevras(ids)
 }
@@ -139,15 +134,15 @@ func (g *Graph) Find(spec string) []rpm.NEVRA {
 func (g *Graph) nevras(ids []int32) []rpm.NEVRA {
 	out := make([]rpm.NEVRA, 0, len(ids))
 	for _, id := range ids {
-		out = append(out, g.pool.pkgs[id].NEVRA)
+		out = append(out, g.pool.pkg(id).NEVRA)
 	}
 	slices.SortFunc(out, rpm.NEVRA.Compare)
 	return out
 }
 
 func (g *Graph) number(n rpm.NEVRA) int32 {
-	for _, id := range g.pool.byName[n.Name] {
-		if g.pool.pkgs[id].NEVRA == n {
+	for _, id := range g.pool.named(n.Name) {
+		if g.pool.pkg(id).NEVRA == n {
 			return id
 		}
 	}
@@ -161,7 +156,7 @@ func (g *Graph) numbers(list []rpm.NEVRA) []int32 {
 			out = append(out, id)
 		}
 	}
-	slices.SortFunc(out, func(a, b int32) int { return g.pool.pkgs[a].NEVRA.Compare(g.pool.pkgs[b].NEVRA) })
+	slices.SortFunc(out, func(a, b int32) int { return g.pool.pkg(a).NEVRA.Compare(g.pool.pkg(b).NEVRA) })
 	return slices.Compact(out)
 }
 
@@ -264,7 +259,7 @@ func (g *Graph) Chains(target rpm.NEVRA, roots []rpm.NEVRA) []Chain {
 }
 
 func (g *Graph) edge(from, to int32) Edge {
-	a, b := g.pool.pkgs[from], g.pool.pkgs[to]
+	a, b := g.pool.pkg(from), g.pool.pkg(to)
 	var best *rpm.Requirement
 	capabilities := map[string]bool{}
 	for _, i := range g.between[[2]int32{from, to}] {
@@ -343,7 +338,7 @@ func (g *Graph) Without(target rpm.NEVRA, roots []rpm.NEVRA) Loss {
 	if id == 0 {
 		return Loss{}
 	}
-	loss := Loss{Size: g.pool.pkgs[id].InstalledSize}
+	loss := Loss{Size: g.pool.pkg(id).InstalledSize}
 	asked := g.numbers(roots)
 	before := g.reach(asked, nil)
 	gone := map[int32]bool{id: true}
@@ -357,7 +352,7 @@ func (g *Graph) Without(target rpm.NEVRA, roots []rpm.NEVRA) Loss {
 			gone[n] = true
 			b.Root = slices.Contains(asked, n)
 			loss.Broken = append(loss.Broken, b)
-			loss.Size += g.pool.pkgs[n].InstalledSize
+			loss.Size += g.pool.pkg(n).InstalledSize
 		}
 	}
 	used := g.reach(asked, gone)
@@ -365,7 +360,7 @@ func (g *Graph) Without(target rpm.NEVRA, roots []rpm.NEVRA) Loss {
 	for other := range g.all() {
 		if before[other] && !used[other] && !gone[other] {
 			unused = append(unused, other)
-			loss.Size += g.pool.pkgs[other].InstalledSize
+			loss.Size += g.pool.pkg(other).InstalledSize
 		}
 	}
 	loss.Unused = g.nevras(unused)
@@ -390,7 +385,7 @@ func (g *Graph) broken(all, gone map[int32]bool) []Break {
 			}
 		}
 		if worst != nil {
-			out = append(out, Break{NEVRA: g.pool.pkgs[id].NEVRA, Capability: worst.String(), Kind: edgeKind(worst, name), Scriptlet: worst.Pre})
+			out = append(out, Break{NEVRA: g.pool.pkg(id).NEVRA, Capability: worst.String(), Kind: edgeKind(worst, name), Scriptlet: worst.Pre})
 		}
 	}
 	slices.SortFunc(out, func(a, b Break) int { return a.NEVRA.Compare(b.NEVRA) })
@@ -401,7 +396,7 @@ func (g *Graph) broken(all, gone map[int32]bool) []Break {
 func (g *Graph) firstName(lits []int32) string {
 	for _, l := range lits {
 		if l > 0 {
-			return g.pool.pkgs[l].Name
+			return g.pool.pkg(l).Name
 		}
 	}
 	return ""

@@ -34,7 +34,7 @@ func (p *pool) excludedHints(spec string) []string {
 	}
 	var hints []string
 	for _, id := range ids {
-		hints = append(hints, p.pkgs[id].NEVRA.String()+" is excluded")
+		hints = append(hints, p.pkg(id).NEVRA.String()+" is excluded")
 	}
 	return hints
 }
@@ -42,10 +42,10 @@ func (p *pool) excludedHints(spec string) []string {
 func (p *pool) foreignHints(spec string) []string {
 	all := forms(spec)
 	var hints []string
-	for _, m := range p.foreign {
-		if slices.ContainsFunc(all, func(f form) bool { return f.matches(m) }) {
-			hints = append(hints, m.NEVRA.String()+" is of another architecture")
-		}
+	for _, i := range p.foreign(func(i int32) bool {
+		return slices.ContainsFunc(all, func(f form) bool { return f.matches(p.repo.NEVRA(i)) })
+	}) {
+		hints = append(hints, p.repo.NEVRA(i).String()+" is of another architecture")
 	}
 	return hints
 }
@@ -54,8 +54,8 @@ func (p *pool) foreignHints(spec string) []string {
 func (p *pool) versionHints(spec string) []string {
 	var hints []string
 	for _, f := range forms(spec) {
-		for _, id := range p.byName[f.name] {
-			if h := "there is " + p.pkgs[id].NEVRA.String(); !slices.Contains(hints, h) {
+		for _, id := range p.named(f.name) {
+			if h := "there is " + p.pkg(id).NEVRA.String(); !slices.Contains(hints, h) {
 				hints = append(hints, h)
 			}
 		}
@@ -70,14 +70,16 @@ func (p *pool) capabilityHints(c rpm.Capability) []string {
 		return nil
 	}
 	var hints []string
-	for _, o := range p.offersOf(c.Name) {
-		m := p.pkgs[o.pkg]
-		hints = append(hints, m.NEVRA.String()+" provides "+m.Provides[o.at].String())
-	}
-	for _, m := range p.foreign {
-		if slices.ContainsFunc(m.Provides, func(o rpm.Capability) bool { return o.Matches(c) }) {
-			hints = append(hints, m.NEVRA.String()+" provides it and is of another architecture")
+	for _, id := range p.lookup(rpm.WhatProvides, c.Name) {
+		for _, o := range p.pkg(id).Provides {
+			if o.Name == c.Name {
+				hints = append(hints, p.pkg(id).NEVRA.String()+" provides "+o.String())
+			}
 		}
+	}
+	all := p.repo.Lookup(rpm.WhatProvides, c.Name)
+	for _, i := range p.foreign(func(i int32) bool { return contains(all, i) && offers(p.repo.Package(i), c) }) {
+		hints = append(hints, p.repo.NEVRA(i).String()+" provides it and is of another architecture")
 	}
 	if len(hints) > 0 {
 		return hints[:min(len(hints), maxHints)]
@@ -99,20 +101,20 @@ func (p *pool) similar(name string) []string {
 	}
 	most := max(1, len(name)/4)
 	var found []near
-	try := func(other string) {
+	try := func(other string, r rpm.Relation) {
 		if len(other) > len(name)+most || len(name) > len(other)+most {
 			return
 		}
-		if d := distance(name, other, most); d <= most {
+		if d := distance(name, other, most); d <= most && len(p.lookup(r, other)) > 0 {
 			found = append(found, near{other, d})
 		}
 	}
-	for other := range p.byName {
-		try(other)
+	for other := range p.repo.Names(rpm.Named) {
+		try(other, rpm.Named)
 	}
-	for other := range p.index {
-		if len(p.byName[other]) == 0 {
-			try(other)
+	for other := range p.repo.Names(rpm.WhatProvides) {
+		if len(p.repo.Lookup(rpm.Named, other)) == 0 {
+			try(other, rpm.WhatProvides)
 		}
 	}
 	slices.SortFunc(found, func(a, b near) int { return cmp.Or(cmp.Compare(a.far, b.far), strings.Compare(a.name, b.name)) })

@@ -259,8 +259,8 @@ func (c *solvCase) ask() (*answer, string) {
 		}
 		what, err := rpm.ParseCapability(strings.Join(f[2:], " "))
 		var ids []int32
-		for id := int32(1); int(id) < len(a.pool.pkgs); id++ {
-			m := a.pool.pkgs[id]
+		for id := int32(1); int(id) < a.pool.len(); id++ {
+			m := a.pool.pkg(id)
 			var take bool
 			switch f[1] {
 			case "name":

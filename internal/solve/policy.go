@@ -44,7 +44,7 @@ func newPolicy(p *pool, prefer []string) *policy {
 		ids, _ := p.byForm(spec, p.available)
 		for _, id := range ids {
 			if pol.favours == nil {
-				pol.favours = make([]int32, len(p.pkgs))
+				pol.favours = make([]int32, p.len())
 			}
 			if pol.favours[id] == 0 {
 				pol.favours[id] = int32(len(prefer) - i)
@@ -131,15 +131,15 @@ func (o *policy) bestVersions(ids []int32) []int32 {
 	p := o.pool
 	sorted := slices.Clone(ids)
 	slices.SortFunc(sorted, func(a, b int32) int {
-		return cmp.Or(strings.Compare(p.pkgs[a].Name, p.pkgs[b].Name), compareRanks(p.rank[a], p.rank[b]), cmp.Compare(a, b))
+		return cmp.Or(strings.Compare(p.pkg(a).Name, p.pkg(b).Name), compareRanks(p.rank[a], p.rank[b]), cmp.Compare(a, b))
 	})
 	out := sorted[:0]
 	for i, id := range sorted {
 		last := len(out) - 1
 		switch {
-		case i == 0 || p.pkgs[out[last]].Name != p.pkgs[id].Name:
+		case i == 0 || p.pkg(out[last]).Name != p.pkg(id).Name:
 			out = append(out, id)
-		case p.pkgs[out[last]].EVR.Compare(p.pkgs[id].EVR) < 0:
+		case p.pkg(out[last]).EVR.Compare(p.pkg(id).EVR) < 0:
 			out[last] = id
 		}
 	}
@@ -190,11 +190,11 @@ func walk(edges [][]int, from int, reached []bool) {
 func (o *policy) obsoletesAmong(ids []int32) [][]int {
 	var edges [][]int
 	for i, a := range ids {
-		if len(o.pool.pkgs[a].Obsoletes) == 0 {
+		if len(o.pool.pkg(a).Obsoletes) == 0 {
 			continue
 		}
 		for j, b := range ids {
-			if i != j && o.pool.pkgs[a].Name != o.pool.pkgs[b].Name && o.pool.obsoletes(a, b) {
+			if i != j && o.pool.pkg(a).Name != o.pool.pkg(b).Name && o.pool.obsoletes(a, b) {
 				if edges == nil {
 					edges = make([][]int, len(ids))
 				}
@@ -229,8 +229,8 @@ func partition(ids []int32, good func(int32) bool) []int32 {
 // current reports that there is no newer version of id's name and architecture.
 func (o *policy) current(id int32) bool {
 	p := o.pool
-	return !slices.ContainsFunc(p.byName[p.pkgs[id].Name], func(other int32) bool {
-		return p.pkgs[other].Arch == p.pkgs[id].Arch && p.pkgs[other].EVR.Compare(p.pkgs[id].EVR) > 0
+	return !slices.ContainsFunc(p.named(p.pkg(id).Name), func(other int32) bool {
+		return p.pkg(other).Arch == p.pkg(id).Arch && p.pkg(other).EVR.Compare(p.pkg(id).EVR) > 0
 	})
 }
 
@@ -282,7 +282,7 @@ func (o *policy) byCommonProvides(ids []int32) []int32 {
 func (o *policy) commonProvides(ids []int32) []common {
 	var entries []common
 	for i, id := range ids {
-		for _, c := range o.pool.pkgs[id].Provides {
+		for _, c := range o.pool.pkg(id).Provides {
 			switch {
 			case c.Sense == rpm.Equal && !looksLikeHash(c.EVR.String()), c.Sense == rpm.Equal|rpm.Less:
 				entries = append(entries, common{candidate: i, name: c.Name, evr: c.EVR})
@@ -322,7 +322,7 @@ func (o *policy) update() {
 		if lit < 0 {
 			continue
 		}
-		m := o.pool.pkgs[lit]
+		m := o.pool.pkg(lit)
 		o.richHard = o.note(m.Recommends, o.advised, o.richHard)
 		o.richSoft = o.note(m.Suggests, o.hinted, o.richSoft)
 	}
@@ -346,13 +346,13 @@ func (o *policy) note(list []rpm.Capability, into map[int32]bool, rich []*rpm.Ri
 // recommended reports that an installed package recommends id, or that id supplements what is installed.
 func (o *policy) recommended(id int32) bool {
 	o.update()
-	return o.advised[id] || o.richAdvises(o.richHard, id) || o.anyFulfilled(o.pool.pkgs[id].Supplements)
+	return o.advised[id] || o.richAdvises(o.richHard, id) || o.anyFulfilled(o.pool.pkg(id).Supplements)
 }
 
 // suggested is recommended's weaker sister.
 func (o *policy) suggested(id int32) bool {
 	o.update()
-	return o.hinted[id] || o.richAdvises(o.richSoft, id) || o.anyFulfilled(o.pool.pkgs[id].Enhances)
+	return o.hinted[id] || o.richAdvises(o.richSoft, id) || o.anyFulfilled(o.pool.pkg(id).Enhances)
 }
 
 func (o *policy) anyFulfilled(list []rpm.Capability) bool {

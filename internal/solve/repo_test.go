@@ -17,7 +17,7 @@ import (
 func writeRepository(t testing.TB, dir string, packages []*rpm.Metadata) {
 	t.Helper()
 	packages = slices.Clone(packages)
-	slices.SortStableFunc(packages, func(a, b *rpm.Metadata) int { return strings.Compare(fileName(a), fileName(b)) })
+	slices.SortStableFunc(packages, func(a, b *rpm.Metadata) int { return strings.Compare(a.FileName(), b.FileName()) })
 	var primary, files strings.Builder
 	fmt.Fprintf(&primary, `<metadata xmlns="http://linux.duke.edu/metadata/common" xmlns:rpm="http://linux.duke.edu/metadata/rpm" packages="%d">`, len(packages))
 	fmt.Fprintf(&files, `<filelists xmlns="http://linux.duke.edu/metadata/filelists" packages="%d">`, len(packages))
@@ -25,7 +25,7 @@ func writeRepository(t testing.TB, dir string, packages []*rpm.Metadata) {
 		id := fmt.Sprintf("%x", sha256.Sum256([]byte(m.NEVRA.String()+m.Location)))
 		version := fmt.Sprintf(`<version epoch="%d" ver="%s" rel="%s"/>`, m.Epoch, m.Version, m.Release)
 		fmt.Fprintf(&primary, `<package type="rpm"><name>%s</name><arch>%s</arch>%s<checksum type="sha256" pkgid="YES">%s</checksum>`, m.Name, m.Arch, version, id)
-		fmt.Fprintf(&primary, `<summary/><description/><packager/><url/><time file="1" build="1"/><size package="1" installed="1" archive="1"/><location href="%s"/><format>`, fileName(m))
+		fmt.Fprintf(&primary, `<summary/><description/><packager/><url/><time file="1" build="1"/><size package="1" installed="1" archive="1"/><location href="%s"/><format>`, m.FileName())
 		writeEntries(&primary, "provides", m.Provides)
 		var requires []rpm.Capability
 		for _, r := range m.Requires {

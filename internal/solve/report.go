@@ -107,7 +107,7 @@ func (r *report) follow(most int, architectures bool) {
 				continue
 			}
 			for _, id := range n.by {
-				why := Reason{By: r.answer.pool.pkgs[from].NEVRA, Capability: r.capability(n.clause)}
+				why := Reason{By: r.answer.pool.pkg(from).NEVRA, Capability: r.capability(n.clause)}
 				r.visit(id, r.depth[from]+1, why)
 			}
 		}
@@ -125,7 +125,7 @@ func (r *report) capability(clause int) string {
 	case why.dep != nil:
 		return why.dep.String()
 	}
-	m := r.answer.pool.pkgs[why.from]
+	m := r.answer.pool.pkg(why.from)
 	return m.Name + " = " + m.EVR.String()
 }
 
@@ -141,7 +141,7 @@ func (r *report) unknownPaths() []string {
 func (r *report) solution() *Solution {
 	out := &Solution{}
 	for _, id := range r.order {
-		out.Packages = append(out.Packages, Chosen{Metadata: r.answer.pool.pkgs[id], Reason: r.reason[id]})
+		out.Packages = append(out.Packages, Chosen{Metadata: r.answer.pool.pkg(id), Reason: r.reason[id]})
 	}
 	slices.SortFunc(out.Packages, func(a, b Chosen) int { return a.NEVRA.Compare(b.NEVRA) })
 	out.Choices = r.choices()
@@ -158,7 +158,7 @@ func (r *report) choices() []Choice {
 	}
 	for _, id := range r.order {
 		for _, n := range r.needs[id] {
-			out = append(out, r.choice(n, r.answer.pool.pkgs[id].NEVRA.String(), known)...)
+			out = append(out, r.choice(n, r.answer.pool.pkg(id).NEVRA.String(), known)...)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Choice) int {
@@ -176,7 +176,7 @@ func (r *report) choice(n need, by string, known map[string]bool) []Choice {
 	known[capability] = true
 	taken := r.nearest(n.by)
 	why := r.why(taken, n.clause)
-	return []Choice{{By: by, Capability: capability, Taken: r.answer.pool.pkgs[taken].NEVRA, Others: r.nevras(others), Why: why}}
+	return []Choice{{By: by, Capability: capability, Taken: r.answer.pool.pkg(taken).NEVRA, Others: r.nevras(others), Why: why}}
 }
 
 // alternatives are the candidates for a need that were not taken, if there are any of a further name.
@@ -187,14 +187,14 @@ func (r *report) alternatives(n need) []int32 {
 	pool := r.answer.pool
 	names := map[string]bool{}
 	for _, id := range n.by {
-		names[pool.pkgs[id].Name] = true
+		names[pool.pkg(id).Name] = true
 	}
 	var others []int32
 	further := false
 	for _, l := range r.s.clauses[n.clause].lits {
 		if l > 0 && !r.s.installed(l) && !pool.excluded[l] {
 			others = append(others, l)
-			further = further || !names[pool.pkgs[l].Name]
+			further = further || !names[pool.pkg(l).Name]
 		}
 	}
 	if !further {
@@ -205,14 +205,14 @@ func (r *report) alternatives(n need) []int32 {
 
 func (r *report) nearest(ids []int32) int32 {
 	return slices.MinFunc(ids, func(a, b int32) int {
-		return cmp.Or(cmp.Compare(r.depth[a], r.depth[b]), r.answer.pool.pkgs[a].NEVRA.Compare(r.answer.pool.pkgs[b].NEVRA))
+		return cmp.Or(cmp.Compare(r.depth[a], r.depth[b]), r.answer.pool.pkg(a).NEVRA.Compare(r.answer.pool.pkg(b).NEVRA))
 	})
 }
 
 func (r *report) nevras(ids []int32) []rpm.NEVRA {
 	var out []rpm.NEVRA
 	for _, id := range ids {
-		out = append(out, r.answer.pool.pkgs[id].NEVRA)
+		out = append(out, r.answer.pool.pkg(id).NEVRA)
 	}
 	slices.SortFunc(out, rpm.NEVRA.Compare)
 	return out
@@ -246,7 +246,7 @@ func (r *report) because(clause int) string {
 	if r.s.clauses[clause].why.kind == isRequest {
 		return "requested as " + r.spec(clause)
 	}
-	from := r.answer.pool.pkgs[r.s.clauses[clause].why.from]
+	from := r.answer.pool.pkg(r.s.clauses[clause].why.from)
 	return "required by " + from.NEVRA.String() + " through " + r.capability(clause)
 }
 
@@ -257,12 +257,12 @@ func (r *report) heldBack(n need) []Choice {
 	}
 	pool, taken := r.answer.pool, n.by[0]
 	newer := filter(r.s.clauses[n.clause].lits, func(id int32) bool {
-		return id > 0 && !pool.excluded[id] && pool.pkgs[id].Name == pool.pkgs[taken].Name && pool.pkgs[id].Arch == pool.pkgs[taken].Arch &&
-			pool.pkgs[id].EVR.Compare(pool.pkgs[taken].EVR) > 0
+		return id > 0 && !pool.excluded[id] && pool.pkg(id).Name == pool.pkg(taken).Name && pool.pkg(id).Arch == pool.pkg(taken).Arch &&
+			pool.pkg(id).EVR.Compare(pool.pkg(taken).EVR) > 0
 	})
 	if len(newer) == 0 {
 		return nil
 	}
 	spec := r.spec(n.clause)
-	return []Choice{{By: spec, Capability: spec, Taken: pool.pkgs[taken].NEVRA, Others: r.nevras(newer), Why: noteHeldBack}}
+	return []Choice{{By: spec, Capability: spec, Taken: pool.pkg(taken).NEVRA, Others: r.nevras(newer), Why: noteHeldBack}}
 }

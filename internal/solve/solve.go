@@ -49,12 +49,14 @@ const looseMode Mode = -1
 
 // Request is one question. The zero value asks for nothing.
 type Request struct {
-	Packages []*rpm.Metadata // the whole repository, in any order; not modified
-	Arch     string          // base architecture as rpm names it: x86_64, aarch64, ppc64le, s390x ...
-	Install  []Item          // what is asked for
-	Exclude  []string        // names, name.arch, NEVRAs or globs of them: never candidates
-	Prefer   []string        // names or specs: among several providers these come first, in this order
-	Mode     Mode
+	Repository Repository           // the whole repository
+	Packages   []*rpm.Metadata      // instead of it, its packages, in any order; not modified
+	Keep       func(rpm.NEVRA) bool // leaves packages in, as if there were no others; nil for all
+	Arch       string               // base architecture as rpm names it: x86_64, aarch64, ppc64le, s390x ...
+	Install    []Item               // what is asked for
+	Exclude    []string             // names, name.arch, NEVRAs or globs of them: never candidates
+	Prefer     []string             // names or specs: among several providers these come first, in this order
+	Mode       Mode
 }
 
 // Item is one thing asked for.
@@ -123,16 +125,15 @@ type answer struct {
 }
 
 func newAnswer(req Request) *answer {
-	a := &answer{req: req, pool: newPool(req.Packages, req.Arch)}
+	repo := req.Repository
+	if repo == nil {
+		repo = newList(req.Packages)
+	}
+	a := &answer{req: req, pool: newPool(repo, req.Arch, req.Keep)}
 	for _, spec := range req.Exclude {
 		ids, _ := a.pool.byForm(spec, func(int32) bool { return true })
 		for _, id := range ids {
 			a.pool.excluded[id] = true
-		}
-	}
-	for _, item := range req.Install {
-		if c, err := rpm.ParseCapability(item.Spec); err == nil && (c.IsPath() || c.IsRich()) {
-			a.pool.extra = append(a.pool.extra, c)
 		}
 	}
 	return a
@@ -153,7 +154,7 @@ func (a *answer) find() error {
 				faults = append(faults, a.notFound(item.Spec))
 			}
 		case len(f.groups) == 0:
-			if a.pool.partial && (rpm.Capability{Name: item.Spec}).IsPath() {
+			if (rpm.Capability{Name: item.Spec}).IsPath() && !a.pool.repo.KnowsOwners(item.Spec) {
 				paths = append(paths, item.Spec)
 			}
 			faults = append(faults, a.notFound(item.Spec))
@@ -171,7 +172,7 @@ func (a *answer) find() error {
 // solve answers with the packages that outside does not rule out.
 func (a *answer) solve(outside func(int32) bool) (*Solution, error) {
 	q := build(a.pool, a.req.Mode, a.found, outside)
-	s := newSearch(len(a.pool.pkgs), q.clauses, q.requests, newPolicy(a.pool, a.req.Prefer))
+	s := newSearch(a.pool.len(), q.clauses, q.requests, newPolicy(a.pool, a.req.Prefer))
 	if !s.run() {
 		if s.gaveUp {
 			return nil, fmt.Errorf("solving: gave up after %d conflicts", maxConflicts)
@@ -188,7 +189,7 @@ func (a *answer) solve(outside func(int32) bool) (*Solution, error) {
 // solveNamed first looks for a solution within what is named. Without one it is solved as if nothing required
 // anything, to be able to say what is missing.
 func (a *answer) solveNamed() (*Solution, error) {
-	named := make([]bool, len(a.pool.pkgs))
+	named := make([]bool, a.pool.len())
 	for _, f := range a.found {
 		groups := f.groups
 		if f.rich != nil {
@@ -205,7 +206,7 @@ func (a *answer) solveNamed() (*Solution, error) {
 		return solution, err
 	}
 	loose := build(a.pool, looseMode, a.found, nil)
-	s := newSearch(len(a.pool.pkgs), loose.clauses, loose.requests, newPolicy(a.pool, a.req.Prefer))
+	s := newSearch(a.pool.len(), loose.clauses, loose.requests, newPolicy(a.pool, a.req.Prefer))
 	if !s.run() {
 		return nil, err
 	}

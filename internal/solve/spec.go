@@ -89,7 +89,7 @@ func cutLast(s string, sep byte) (head, tail string, ok bool) {
 	return s[:i], s[i+1:], true
 }
 
-func (f form) matches(m *rpm.Metadata) bool {
+func (f form) matches(m rpm.NEVRA) bool {
 	return wordMatch(f.name, m.Name) && (f.arch == "" || wordMatch(f.arch, m.Arch)) &&
 		(f.epoch < 0 || uint32(f.epoch) == m.Epoch) &&
 		versionMatch(f.version, m.Version) && versionMatch(f.release, m.Release)
@@ -119,17 +119,17 @@ func (p *pool) byForm(spec string, keep func(int32) bool) ([]int32, form) {
 func (p *pool) formMatches(f form, keep func(int32) bool) []int32 {
 	var ids []int32
 	check := func(id int32) {
-		if keep(id) && f.matches(p.pkgs[id]) {
+		if keep(id) && f.matches(p.nevra(id)) {
 			ids = append(ids, id)
 		}
 	}
 	if !isGlob(f.name) {
-		for _, id := range p.byName[f.name] {
+		for _, id := range p.named(f.name) {
 			check(id)
 		}
 		return ids
 	}
-	for id := int32(1); int(id) < len(p.pkgs); id++ {
+	for id := int32(1); int(id) < p.len(); id++ {
 		check(id)
 	}
 	return ids
@@ -138,8 +138,8 @@ func (p *pool) formMatches(f form, keep func(int32) bool) []int32 {
 // wholeMatches matches a glob against whole NEVRAs, with the epoch when the glob has a colon.
 func (p *pool) wholeMatches(glob string, keep func(int32) bool) []int32 {
 	var ids []int32
-	for id := int32(1); int(id) < len(p.pkgs); id++ {
-		n := p.pkgs[id].NEVRA
+	for id := int32(1); int(id) < p.len(); id++ {
+		n := p.nevra(id)
 		if !strings.Contains(glob, ":") {
 			n.Epoch = 0
 		}
@@ -188,9 +188,10 @@ func (p *pool) split(ids []int32, byArch bool) [][]int32 {
 	var groups [][]int32
 	at := map[[2]string]int{}
 	for _, id := range ids {
-		key := [2]string{p.pkgs[id].Name}
+		n := p.nevra(id)
+		key := [2]string{n.Name}
 		if byArch {
-			key[1] = p.pkgs[id].Arch
+			key[1] = n.Arch
 		}
 		i, ok := at[key]
 		if !ok {
@@ -215,19 +216,21 @@ func (p *pool) byCapability(spec string) []int32 {
 }
 
 func (p *pool) byCapabilityGlob(glob string) []int32 {
-	var ids []int32
-	for id := int32(1); int(id) < len(p.pkgs); id++ {
-		if m := p.pkgs[id]; !p.excluded[id] && slices.ContainsFunc(m.Provides, func(c rpm.Capability) bool { return globMatch(glob, c.Name) }) {
-			ids = append(ids, id)
-		}
-	}
-	if len(ids) > 0 || !strings.HasPrefix(glob, "/") && !strings.HasPrefix(glob, "*/") {
-		return ids
-	}
-	for id := int32(1); int(id) < len(p.pkgs); id++ {
-		if m := p.pkgs[id]; !p.excluded[id] && slices.ContainsFunc(m.Files, func(f string) bool { return globMatch(glob, f) }) {
-			ids = append(ids, id)
-		}
+	ids := p.matching(rpm.WhatProvides, glob)
+	if len(ids) == 0 && (strings.HasPrefix(glob, "/") || strings.HasPrefix(glob, "*/")) {
+		ids = p.matching(rpm.WhatOwns, glob)
 	}
 	return ids
+}
+
+// matching are the available packages that stand in a relation to a name that glob matches.
+func (p *pool) matching(r rpm.Relation, glob string) []int32 {
+	var ids []int32
+	for name := range p.repo.Names(r) {
+		if globMatch(glob, name) {
+			ids = append(ids, p.lookup(r, name)...)
+		}
+	}
+	slices.Sort(ids)
+	return slices.DeleteFunc(slices.Compact(ids), func(id int32) bool { return p.excluded[id] })
 }

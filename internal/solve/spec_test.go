@@ -103,7 +103,7 @@ func TestRich(t *testing.T) {
 
 func checkRich(t *testing.T, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 3))
-	p := newPool(randomRepository(random, 8), "x86_64")
+	p := newPool(newList(randomRepository(random, 8)), "x86_64", nil)
 	text := randomRich(random, []string{"a", "b", "c", "d"}, 0)
 	if random.IntN(4) == 0 {
 		text = "(" + text + " unless " + randomRich(random, []string{"a", "b", "c"}, 1) + " else " + randomRich(random, []string{"d", "e"}, 1) + ")"
@@ -113,7 +113,7 @@ func checkRich(t *testing.T, seed uint64) {
 		t.Fatalf("%s: %v", text, err)
 	}
 	plain, negated := p.expand(r, false), p.expand(r, true)
-	for set := range 1 << (len(p.pkgs) - 1) {
+	for set := range 1 << (p.len() - 1) {
 		in := func(id int32) bool { return set>>(id-1)&1 == 1 }
 		want := p.holds(r, in)
 		if got := clausesHold(plain, in); got != want {
