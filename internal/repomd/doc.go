@@ -31,4 +31,5 @@ const (
 	MaxDepth      = 32       // elements in each other
 	MaxAttributes = 64       // attributes of an element
 	maxToken      = 1 << 20  // bytes of a tag with its attributes, of a comment, of the text between two tags
+	maxInterned   = 1 << 16  // strings of which there is one copy
 )

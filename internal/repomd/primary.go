@@ -65,6 +65,9 @@ func (p *packages) intern(b []byte) string {
 	if s, ok := p.strings[string(b)]; ok {
 		return s
 	}
+	if len(p.strings) == maxInterned {
+		clear(p.strings)
+	}
 	s := string(b)
 	p.strings[s] = s
 	return s

@@ -1,0 +1,488 @@
+package repomd
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"iter"
+	"math"
+	"slices"
+	"strings"
+
+	"slim/internal/rpm"
+)
+
+// Catalog is the packages of one or several primary.xml in a compact form that is read in one go and unpacked package by
+// package. It answers as a solve.Repository. It is not for several goroutines.
+//
+// In the file, after an 8-byte mark that holds the version of the format and the CRC-32C of all that follows (4 bytes),
+// numbers have 4 bytes, the lowest first. The sections, each preceded by its length in the directory:
+//
+//	key       what the catalog was made of, in the writer's words
+//	text      all strings, each once, one behind the other
+//	ends      of the strings in text; string 0 is the empty one
+//	versions  epoch, version and release of each EVR
+//	packages  name, architecture, EVR, and where the rest begins in bodies
+//	bodies    the rest of each package, in varints (see package body)
+//	paths     the paths that dependencies name
+//	indexes   for each rpm.Relation three sections: buckets, names and packages
+//
+// An index is a hash table: a name's hash says its bucket, buckets where the bucket's names begin, a name is a string and
+// where its packages begin.
+type Catalog struct {
+	key      string
+	text     string
+	ends     table
+	versions table
+	packages table
+	bodies   string
+	named    table // paths
+	indexes  [rpm.WhatOwns + 1]nameIndex
+
+	loaded []*rpm.Metadata // by number; nil until asked for
+	owners *Owners         // nil until AddOwners
+	err    error           // what was found damaged
+}
+
+// catalogMark is how the file begins. What is in a catalog and what it means may only change together with it.
+const (
+	catalogMark = "slimcat\x01"
+	markSize    = len(catalogMark)
+)
+
+// MaxCatalog is the number of bytes of the largest catalog that is written or read.
+const MaxCatalog = 1 << 30
+
+// Sections in the order of the file.
+const (
+	sectionKey = iota
+	sectionText
+	sectionEnds
+	sectionVersions
+	sectionPackages
+	sectionBodies
+	sectionPaths
+	sectionIndexes
+	sections = sectionIndexes + 3*(int(rpm.WhatOwns)+1)
+)
+
+// ErrCatalog is in every error of a file that is no catalog, or that of another format, key, or content than it says.
+var ErrCatalog = errors.New("not a catalog of these packages")
+
+// ReadCatalog reads a catalog of size bytes that was made with the given key.
+func ReadCatalog(r io.Reader, size int64, key string) (*Catalog, error) {
+	all, err := readChecked(r, size, catalogMark)
+	if err != nil {
+		return nil, fmt.Errorf("reading catalog: %w", err)
+	}
+	c := &Catalog{}
+	if err := c.cut(all); err != nil {
+		return nil, fmt.Errorf("reading catalog: %w: %w", ErrCatalog, err)
+	}
+	if c.key != key {
+		return nil, fmt.Errorf("reading catalog: %w: made of others", ErrCatalog)
+	}
+	c.loaded = make([]*rpm.Metadata, c.Len())
+	return c, nil
+}
+
+// readChecked reads what stands behind mark and checksum, as a string that all others are parts of.
+func readChecked(r io.Reader, size int64, mark string) (string, error) {
+	var head [markSize + 4]byte
+	if size < int64(len(head)) || size > MaxCatalog {
+		return "", fmt.Errorf("%w: %d bytes", ErrCatalog, size)
+	}
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrCatalog, err)
+	}
+	if string(head[:markSize]) != mark {
+		return "", fmt.Errorf("%w: another format", ErrCatalog)
+	}
+	var b strings.Builder
+	b.Grow(int(size) - len(head))
+	sum := uint32(0)
+	castagnoli := crc32.MakeTable(crc32.Castagnoli)
+	buffer := make([]byte, 256<<10)
+	for left := int(size) - len(head); left > 0; {
+		part := buffer[:min(left, len(buffer))]
+		if _, err := io.ReadFull(r, part); err != nil {
+			return "", fmt.Errorf("%w: %w", ErrCatalog, err)
+		}
+		sum = crc32.Update(sum, castagnoli, part)
+		b.Write(part)
+		left -= len(part)
+	}
+	if sum != table(head[markSize:]).at(0) {
+		return "", fmt.Errorf("%w: damaged", ErrCatalog)
+	}
+	return b.String(), nil
+}
+
+// table is a sequence of numbers of 4 bytes.
+type table string
+
+func (t table) len() int { return len(t) / 4 }
+
+func (t table) at(i int) uint32 {
+	b := t[4*i : 4*i+4]
+	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
+}
+
+// ascends reports that t is a list of places below limit in ascending order, none twice when strict.
+func (t table) ascends(limit int) bool {
+	last := uint32(0)
+	for i := range t.len() {
+		n := t.at(i)
+		if n < last {
+			return false
+		}
+		last = n
+	}
+	return len(t)%4 == 0 && uint64(last) <= uint64(limit)
+}
+
+// below reports that all numbers of t are below limit.
+func (t table) below(limit int) bool {
+	for i := range t.len() {
+		if uint64(t.at(i)) >= uint64(limit) {
+			return false
+		}
+	}
+	return len(t)%4 == 0
+}
+
+// cut finds the sections and checks what later reading relies on: that every number leads to something that is there.
+// What is in bodies is checked when it is unpacked.
+func (c *Catalog) cut(all string) error {
+	var parts [sections]string
+	if len(all) < 4*sections {
+		return errors.New("no directory")
+	}
+	lengths, rest := table(all[:4*sections]), all[4*sections:]
+	for i := range parts {
+		n := int64(lengths.at(i))
+		if n > int64(len(rest)) {
+			return fmt.Errorf("section %d is too long", i)
+		}
+		parts[i], rest = rest[:n], rest[n:]
+	}
+	if rest != "" {
+		return errors.New("something behind the last section")
+	}
+	c.key, c.text, c.bodies = parts[sectionKey], parts[sectionText], parts[sectionBodies]
+	c.ends, c.versions, c.packages = table(parts[sectionEnds]), table(parts[sectionVersions]), table(parts[sectionPackages])
+	c.named = table(parts[sectionPaths])
+	strings := c.ends.len()
+	switch {
+	case strings == 0 || strings > maxStrings || c.ends.at(0) != 0 || !c.ends.ascends(len(c.text)):
+		return errors.New("ends of strings")
+	case len(c.versions)%12 != 0 || c.versions.len() == 0:
+		return errors.New("versions")
+	case len(c.packages)%16 != 0 || c.Len() > MaxPackages:
+		return errors.New("packages")
+	case !c.named.below(strings):
+		return errors.New("paths")
+	}
+	for i := range c.versions.len() / 3 {
+		if int(c.versions.at(3*i+1)) >= strings || int(c.versions.at(3*i+2)) >= strings {
+			return errors.New("versions")
+		}
+	}
+	for i := range c.Len() {
+		p := c.record(int32(i))
+		if p.name >= uint32(strings) || p.arch >= uint32(strings) || p.evr >= uint32(c.versions.len()/3) || uint64(p.body) > uint64(len(c.bodies)) {
+			return fmt.Errorf("package %d", i)
+		}
+	}
+	for r := range c.indexes {
+		at := sectionIndexes + 3*r
+		c.indexes[r] = nameIndex{buckets: table(parts[at]), names: table(parts[at+1]), packages: table(parts[at+2])}
+		if !c.indexes[r].valid(strings, c.Len()) {
+			return fmt.Errorf("index %d", r)
+		}
+	}
+	return nil
+}
+
+// packageRecord is what is in the section packages.
+type packageRecord struct{ name, arch, evr, body uint32 }
+
+func (c *Catalog) record(i int32) packageRecord {
+	r := c.packages[16*int(i) : 16*int(i)+16]
+	return packageRecord{r.at(0), r.at(1), r.at(2), r.at(3)}
+}
+
+func (c *Catalog) str(i uint32) string {
+	if i == 0 {
+		return ""
+	}
+	return c.text[c.ends.at(int(i)-1):c.ends.at(int(i))]
+}
+
+func (c *Catalog) version(i uint32) rpm.EVR {
+	v := c.versions[12*int(i) : 12*int(i)+12]
+	return rpm.EVR{Epoch: v.at(0), Version: c.str(v.at(1)), Release: c.str(v.at(2))}
+}
+
+// Len is the number of packages.
+func (c *Catalog) Len() int { return len(c.packages) / 16 }
+
+// NEVRA names a package. They stand in the order of Metadata.Compare.
+func (c *Catalog) NEVRA(number int32) rpm.NEVRA {
+	p := c.record(number)
+	return rpm.NEVRA{Name: c.str(p.name), EVR: c.version(p.evr), Arch: c.str(p.arch)}
+}
+
+// Package unpacks a package, once: its pointer is the same each time. The file list is that of primary, with those of the
+// paths of AddOwners that it owns.
+func (c *Catalog) Package(number int32) *rpm.Metadata {
+	if c.loaded[number] == nil {
+		b := body{catalog: c, rest: c.bodies[c.record(number).body:]}
+		m := b.metadata()
+		if b.bad {
+			c.err = fmt.Errorf("reading catalog: %w: package %d", ErrCatalog, number)
+			m = &rpm.Metadata{}
+		}
+		m.NEVRA = c.NEVRA(number)
+		c.loaded[number] = m
+		if c.owners != nil {
+			c.owners.extend(m, number)
+		}
+	}
+	return c.loaded[number]
+}
+
+// Err says that a package was damaged. What has been answered since ReadCatalog is worth nothing then.
+func (c *Catalog) Err() error { return c.err }
+
+// Find is the number of the package of a NEVRA.
+func (c *Catalog) Find(n rpm.NEVRA) (number int32, ok bool) {
+	for _, i := range c.Lookup(rpm.Named, n.Name) {
+		if c.NEVRA(i) == n {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// Source is the number that the package was added with.
+func (c *Catalog) Source(number int32) int {
+	b := body{catalog: c, rest: c.bodies[c.record(number).body:]}
+	return int(b.number())
+}
+
+// NamedPaths are the paths that any dependency names, each once.
+func (c *Catalog) NamedPaths() iter.Seq[string] { return c.strings(c.named, 1) }
+
+// strings are those that every step-th number of t means.
+func (c *Catalog) strings(t table, step int) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := 0; i < t.len(); i += step {
+			if !yield(c.str(t.at(i))) {
+				return
+			}
+		}
+	}
+}
+
+// Lookup are the packages that stand in a relation to a name, in ascending order.
+func (c *Catalog) Lookup(r rpm.Relation, name string) []int32 {
+	found := c.indexes[r].find(c, name)
+	if r == rpm.WhatOwns && c.owners != nil {
+		if more := c.owners.of[name]; len(more) > 0 {
+			found = append(found, more...)
+			slices.Sort(found)
+			found = slices.Compact(found)
+		}
+	}
+	return found
+}
+
+// Names are all names for which Lookup finds a package, each once.
+func (c *Catalog) Names(r rpm.Relation) iter.Seq[string] {
+	names := c.strings(c.indexes[r].names[:max(0, len(c.indexes[r].names)-8)], 2)
+	if r != rpm.WhatOwns || c.owners == nil {
+		return names
+	}
+	return func(yield func(string) bool) {
+		for name := range names {
+			if !yield(name) {
+				return
+			}
+		}
+		for path := range c.owners.of {
+			if len(c.indexes[r].find(c, path)) == 0 && !yield(path) {
+				return
+			}
+		}
+	}
+}
+
+// nameIndex finds packages by name.
+type nameIndex struct {
+	buckets  table // where a bucket's names begin, and one more for the end of the last
+	names    table // pairs of a string and where its packages begin, and one more for the end of the last
+	packages table
+}
+
+// valid reports that the index leads nowhere outside itself, the strings and the packages.
+func (x *nameIndex) valid(strings, packages int) bool {
+	names := len(x.names)/8 - 1
+	n := x.buckets.len() - 1
+	if n < 1 || n&(n-1) != 0 || len(x.names)%8 != 0 || names < 0 || !x.buckets.ascends(names) || !x.packages.below(packages) {
+		return false
+	}
+	last := uint32(0)
+	for i := range names + 1 {
+		s, at := x.names.at(2*i), x.names.at(2*i+1)
+		if uint64(s) >= uint64(strings) || at < last || uint64(at) > uint64(x.packages.len()) {
+			return false
+		}
+		last = at
+	}
+	return true
+}
+
+func (x *nameIndex) find(c *Catalog, name string) []int32 {
+	bucket := int(hashName(name)) & (x.buckets.len() - 2)
+	for i := int(x.buckets.at(bucket)); i < int(x.buckets.at(bucket+1)); i++ {
+		if c.str(x.names.at(2*i)) != name {
+			continue
+		}
+		from, to := int(x.names.at(2*i+1)), int(x.names.at(2*i+3))
+		found := make([]int32, 0, to-from)
+		for ; from < to; from++ {
+			found = append(found, int32(x.packages.at(from)))
+		}
+		return found
+	}
+	return nil
+}
+
+// hashName is FNV-1a.
+func hashName(s string) uint32 {
+	h := uint32(2166136261)
+	for i := range len(s) {
+		h = (h ^ uint32(s[i])) * 16777619
+	}
+	return h
+}
+
+// body is the rest of a package, in varints: strings and EVRs by their numbers, lists with their lengths before them.
+type body struct {
+	catalog *Catalog
+	rest    string
+	bad     bool
+}
+
+func (b *body) number() uint64 {
+	n, shift := uint64(0), 0
+	for i := range min(len(b.rest), 10) {
+		c := b.rest[i]
+		n |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			b.rest = b.rest[i+1:]
+			return n
+		}
+		shift += 7
+	}
+	b.bad, b.rest = true, ""
+	return 0
+}
+
+func (b *body) text() string {
+	n := b.number()
+	if n >= uint64(b.catalog.ends.len()) {
+		b.bad = true
+		return ""
+	}
+	return b.catalog.str(uint32(n))
+}
+
+func (b *body) size() int64 {
+	n := b.number()
+	b.bad = b.bad || n > math.MaxInt64
+	return int64(n)
+}
+
+// length is of a list, each member of which has at least one byte.
+func (b *body) length() int {
+	n := b.number()
+	if n > uint64(len(b.rest)) {
+		b.bad = true
+		return 0
+	}
+	return int(n)
+}
+
+func (b *body) metadata() *rpm.Metadata {
+	b.number() // source
+	m := &rpm.Metadata{
+		Summary: b.text(), License: b.text(), Vendor: b.text(), SourceRPM: b.text(), Location: b.text(), Base: b.text(),
+		Checksum: rpm.Checksum{Algorithm: b.text(), Hex: b.hex()}, Size: b.size(), InstalledSize: b.size(),
+		BuildTime: b.size(), HeaderEnd: b.size(),
+	}
+	if n := b.length(); n > 0 {
+		m.Requires = make([]rpm.Requirement, n)
+		for i := range m.Requires {
+			m.Requires[i].Capability, m.Requires[i].Pre = b.dependency()
+		}
+	}
+	for _, list := range capabilityLists(m) {
+		n := b.length()
+		if n == 0 {
+			continue
+		}
+		*list = make([]rpm.Capability, n)
+		for i := range *list {
+			(*list)[i], _ = b.dependency()
+		}
+	}
+	if n := b.length(); n > 0 {
+		m.Files = make([]string, n)
+		for i := range m.Files {
+			m.Files[i] = b.text()
+		}
+	}
+	return m
+}
+
+// capabilityLists are the lists of dependencies apart from Requires, in the order of a body.
+func capabilityLists(m *rpm.Metadata) [7]*[]rpm.Capability {
+	return [...]*[]rpm.Capability{&m.Provides, &m.Conflicts, &m.Obsoletes, &m.Recommends, &m.Suggests, &m.Supplements, &m.Enhances}
+}
+
+func (b *body) hex() string {
+	n := b.length()
+	if n > maxChecksum {
+		b.bad = true
+		return ""
+	}
+	sum := b.rest[:n]
+	b.rest = b.rest[n:]
+	return fmt.Sprintf("%x", sum)
+}
+
+// Bits of a dependency beside those of its Sense.
+const (
+	flagPre     = 1 << 0
+	flagVersion = 1 << 4
+	maxChecksum = 64
+	maxStrings  = 1 << 26
+)
+
+func (b *body) dependency() (c rpm.Capability, pre bool) {
+	c.Name = b.text()
+	flags := b.number()
+	c.Sense = rpm.Sense(flags) & (rpm.Less | rpm.Greater | rpm.Equal)
+	if flags&flagVersion != 0 {
+		n := b.number()
+		if n >= uint64(b.catalog.versions.len()/3) {
+			b.bad = true
+			return c, false
+		}
+		c.EVR = b.catalog.version(uint32(n))
+	}
+	return c, flags&flagPre != 0
+}

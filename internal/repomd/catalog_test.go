@@ -1,0 +1,276 @@
+package repomd
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"iter"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"slim/internal/rpm"
+	"slim/internal/tooltest"
+)
+
+// catalogOf writes and reads a catalog of packages.
+func catalogOf(t testing.TB, packages []*rpm.Metadata) (*Catalog, []byte) {
+	t.Helper()
+	var w CatalogWriter
+	for i, m := range packages {
+		w.Add(m, i%3)
+	}
+	var b bytes.Buffer
+	if err := w.Write(&b, "key"); err != nil {
+		t.Fatal(err)
+	}
+	c, err := ReadCatalog(bytes.NewReader(b.Bytes()), int64(b.Len()), "key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, b.Bytes()
+}
+
+// stream9 is a metadata file of a real repository.
+func stream9(t *testing.T, kind string) []byte {
+	t.Helper()
+	path := filepath.Join(tooltest.Shared(t, "rpms", "osbuild+images", "test", "data", "testrepo"), "repodata", "repomd.xml")
+	return document(t, path, readIndex(t, path), kind)
+}
+
+func stream9Packages(t *testing.T) []*rpm.Metadata {
+	t.Helper()
+	var packages []*rpm.Metadata
+	if err := ParsePrimary(bytes.NewReader(stream9(t, "primary")), func(m *rpm.Metadata) error {
+		packages = append(packages, m)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return packages
+}
+
+// TestCatalogReal unpacks what was packed, in the order of Metadata.Compare.
+func TestCatalogReal(t *testing.T) {
+	packages := stream9Packages(t)
+	shuffled := slices.Clone(packages)
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+	c, _ := catalogOf(t, append(shuffled, shuffled[0]))
+	slices.SortFunc(packages, (*rpm.Metadata).Compare)
+	if c.Len() != len(packages) {
+		t.Fatalf("%d packages, not %d", c.Len(), len(packages))
+	}
+	for i, want := range packages {
+		if diff := cmp.Diff(want, c.Package(int32(i))); diff != "" || c.NEVRA(int32(i)) != want.NEVRA || c.Package(int32(i)) != c.Package(int32(i)) {
+			t.Fatalf("package %d: %s", i, diff)
+		}
+		if got := c.Source(int32(i)); got != slices.Index(shuffled, want)%3 {
+			t.Fatalf("package %d is of source %d", i, got)
+		}
+		if n, ok := c.Find(want.NEVRA); !ok || n != int32(i) {
+			t.Fatalf("Find(%s) = %d, %v", want.NEVRA, n, ok)
+		}
+	}
+	if err := c.Err(); err != nil {
+		t.Fatal(err)
+	}
+	checkIndexes(t, c, packages)
+}
+
+// checkIndexes compares every lookup with a search.
+func checkIndexes(t *testing.T, c *Catalog, packages []*rpm.Metadata) {
+	t.Helper()
+	names := func(m *rpm.Metadata, r rpm.Relation) iter.Seq[string] {
+		return func(yield func(string) bool) {
+			switch r {
+			case rpm.Named:
+				yield(m.Name)
+			case rpm.WhatProvides:
+				for _, p := range m.Provides {
+					yield(p.Name)
+				}
+			case rpm.WhatObsoletes:
+				for _, o := range m.Obsoletes {
+					yield(o.Name)
+				}
+			case rpm.WhatOwns:
+				for _, f := range m.Files {
+					yield(f)
+				}
+			}
+		}
+	}
+	for r := rpm.Named; r <= rpm.WhatOwns; r++ {
+		want := map[string][]int32{}
+		for i, m := range packages {
+			for name := range names(m, r) {
+				if of := want[name]; !slices.Contains(of, int32(i)) {
+					want[name] = append(of, int32(i))
+				}
+			}
+		}
+		got := map[string][]int32{}
+		for name := range c.Names(r) {
+			if got[name] != nil {
+				t.Fatalf("%q is there twice", name)
+			}
+			got[name] = c.Lookup(r, name)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("relation %d: %s", r, diff)
+		}
+		if of := c.Lookup(r, "no such name"); of != nil {
+			t.Fatalf("something for what is not there: %v", of)
+		}
+	}
+	paths := map[string]bool{}
+	for _, m := range packages {
+		for path := range m.NamedPaths() {
+			paths[path] = true
+		}
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(paths)), slices.Sorted(c.NamedPaths())); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
+func TestCatalogEmpty(t *testing.T) {
+	c, _ := catalogOf(t, nil)
+	if c.Len() != 0 || len(slices.Collect(c.Names(rpm.WhatProvides))) > 0 || c.Lookup(rpm.Named, "a") != nil {
+		t.Error("an empty catalog has something in it")
+	}
+}
+
+// TestOwners reads the owners of paths that primary does not list, and reads them back.
+func TestOwners(t *testing.T) {
+	packages := stream9Packages(t)
+	c, _ := catalogOf(t, packages)
+	const asked = "/usr/share/doc/bash/README"
+	if c.KnowsOwners(asked) || c.Lookup(rpm.WhatOwns, asked) != nil {
+		t.Fatal("the path is known already")
+	}
+	ask := func() *Owners {
+		return c.NewOwners([]string{asked, "/usr/lib64/libz.*"}, func(path string) bool { return strings.HasPrefix(path, "/usr/lib64/libz.") })
+	}
+	o := ask()
+	filelists := stream9(t, "filelists")
+	for source := range 3 {
+		if err := o.ReadFilelists(bytes.NewReader(filelists), source); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b bytes.Buffer
+	if err := o.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	again := ask()
+	if err := again.Read(bytes.NewReader(b.Bytes()), int64(b.Len())); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []*Owners{o, again} {
+		c.AddOwners(o)
+		owners := c.Lookup(rpm.WhatOwns, asked)
+		if len(owners) != 1 || c.NEVRA(owners[0]).Name != "bash" || !slices.Contains(c.Package(owners[0]).Files, asked) {
+			t.Errorf("%s is owned by %v", asked, owners)
+		}
+		if !c.KnowsOwners(asked) || !c.KnowsOwners("/bin/sh") || !c.KnowsOwners("/usr/lib64/libz.*") || c.KnowsOwners("/usr/share/doc") {
+			t.Error("what is known of owners is not what was asked for")
+		}
+		if n := len(c.Lookup(rpm.WhatOwns, "/usr/lib64/libz.so.1")); n != 1 {
+			t.Errorf("%d packages own libz", n)
+		}
+		if !slices.Contains(slices.Collect(c.Names(rpm.WhatOwns)), asked) {
+			t.Error("Names lacks a path that was asked for")
+		}
+	}
+	damaged := bytes.Clone(b.Bytes())
+	damaged[len(damaged)/2] ^= 1
+	if err := ask().Read(bytes.NewReader(damaged), int64(len(damaged))); !errors.Is(err, ErrCatalog) {
+		t.Errorf("damaged owners: %v", err)
+	}
+}
+
+// TestCatalogDamaged flips bits and cuts off ends: all of it is noticed.
+func TestCatalogDamaged(t *testing.T) {
+	_, good := catalogOf(t, stream9Packages(t)[:50])
+	for _, key := range []string{"", "other"} {
+		if _, err := ReadCatalog(bytes.NewReader(good), int64(len(good)), key); !errors.Is(err, ErrCatalog) {
+			t.Errorf("another key: %v", err)
+		}
+	}
+	random := rand.New(rand.NewPCG(1, 1))
+	for range 500 {
+		bad := bytes.Clone(good)
+		at := random.IntN(len(bad))
+		bad[at] ^= 1 << random.IntN(8)
+		if _, err := ReadCatalog(bytes.NewReader(bad), int64(len(bad)), "key"); !errors.Is(err, ErrCatalog) {
+			t.Fatalf("byte %d: %v", at, err)
+		}
+		if _, err := ReadCatalog(bytes.NewReader(good[:at]), int64(at), "key"); !errors.Is(err, ErrCatalog) {
+			t.Fatalf("cut at %d: %v", at, err)
+		}
+		if _, err := ReadCatalog(bytes.NewReader(good[:at]), int64(len(good)), "key"); !errors.Is(err, ErrCatalog) {
+			t.Fatalf("short by %d: %v", at, err)
+		}
+	}
+}
+
+// FuzzCatalog gives the reader anything with a right checksum, and asks all there is to be asked.
+func FuzzCatalog(f *testing.F) {
+	_, good := catalogOf(f, []*rpm.Metadata{
+		{
+			NEVRA:    rpm.NEVRA{Name: "a", EVR: rpm.EVR{Epoch: 1, Version: "1", Release: "2"}, Arch: "noarch"},
+			Location: "a.rpm", Checksum: rpm.Checksum{Algorithm: "sha1", Hex: strings.Repeat("ab", 20)}, Size: 1 << 40,
+			Provides: []rpm.Capability{{Name: "a", Sense: rpm.Equal, EVR: rpm.EVR{Version: "1"}}, {Name: "b"}},
+			Requires: []rpm.Requirement{{Capability: rpm.Capability{Name: "/bin/sh"}, Pre: true}}, Files: []string{"/etc/a"},
+		},
+		{NEVRA: rpm.NEVRA{Name: "b", EVR: rpm.EVR{Version: "1", Release: "2"}, Arch: "x86_64"}, Obsoletes: []rpm.Capability{{Name: "a"}}},
+	})
+	f.Add(good[markSize+4:])
+	f.Fuzz(func(t *testing.T, content []byte) {
+		file := binary.LittleEndian.AppendUint32([]byte(catalogMark), crc32.Checksum(content, crc32.MakeTable(crc32.Castagnoli)))
+		file = append(file, content...)
+		c, err := ReadCatalog(bytes.NewReader(file), int64(len(file)), "key")
+		if err != nil {
+			if !errors.Is(err, ErrCatalog) {
+				t.Errorf("%v", err)
+			}
+			return
+		}
+		for i := range int32(c.Len()) {
+			m := c.Package(i)
+			c.Source(i)
+			c.Find(m.NEVRA)
+		}
+		for r := rpm.Named; r <= rpm.WhatOwns; r++ {
+			for name := range c.Names(r) {
+				c.Lookup(r, name)
+			}
+			c.Lookup(r, "a")
+		}
+		c.AddOwners(c.NewOwners(slices.Collect(c.NamedPaths()), nil))
+	})
+}
+
+func TestTexts(t *testing.T) {
+	var all texts
+	numbers := map[string]uint32{"": 0}
+	for i := range 5000 {
+		s := fmt.Sprint("string ", i*i%3001)
+		n := all.add(s)
+		if was, ok := numbers[s]; ok && was != n || all.str(n) != s {
+			t.Fatalf("%q has number %d", s, n)
+		}
+		numbers[s] = n
+	}
+	if len(all.ends) != len(numbers) || all.add("") != 0 {
+		t.Errorf("%d strings, not %d", len(all.ends), len(numbers))
+	}
+}
