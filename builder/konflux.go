@@ -140,23 +140,20 @@ func (k *KonfluxLock) arch(arch string) []KonfluxPackage {
 // pinned solves with the builds of an rpms.lock.yaml. The file need not have all that a recipe takes, as it may be for
 // what comes on top of an image; but of what it has no other build is taken.
 func (l *locking) pinned(ctx context.Context, s *solvedPlatform, u *joint) (err error) {
-	there := map[rpm.NEVRA]*rpm.Metadata{}
-	for _, m := range s.repo.packages {
-		there[m.NEVRA] = m
-	}
 	listed := versions{}
 	for _, p := range l.req.Pins.arch(s.platform.Arch()) {
-		m := there[p.NEVRA]
 		listed.add(&rpm.Metadata{NEVRA: p.NEVRA})
-		if m == nil {
+		number, ok := s.repo.catalog.Find(p.NEVRA)
+		if !ok {
 			continue
 		}
+		m := s.repo.catalog.Package(number)
 		if p.Checksum.Algorithm == m.Checksum.Algorithm && p.Checksum.Hex != m.Checksum.Hex {
 			return &VerifyError{What: p.NEVRA.String(), Err: fmt.Errorf("its checksum is %s, and %s says %s", m.Checksum, l.req.Pins.File, p.Checksum)}
 		}
 		u.pins.add(m)
 	}
-	if s.takes, err = u.solve(ctx, u.pins.only(s.repo.packages)); err != nil {
+	if s.takes, err = u.solve(ctx, u.pins.keep); err != nil {
 		return err
 	}
 	var problems []solve.Problem

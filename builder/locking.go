@@ -287,12 +287,8 @@ func (l *locking) gone(s *solvedPlatform) {
 	if l.req.Old == nil || l.req.Refresh == RefreshAll {
 		return
 	}
-	there := map[rpm.NEVRA]bool{}
-	for _, m := range s.repo.packages {
-		there[m.NEVRA] = true
-	}
 	for _, p := range l.req.Old.Packages {
-		if p.Platform == s.platform && !there[p.NEVRA] && !(l.req.Refresh == RefreshNamed && slices.Contains(l.req.Packages, p.Name)) {
+		if p.Platform == s.platform && !s.repo.has(p.NEVRA) && !(l.req.Refresh == RefreshNamed && slices.Contains(l.req.Packages, p.Name)) {
 			l.result.Gone = append(l.result.Gone, p)
 		}
 	}
@@ -319,7 +315,7 @@ func (l *locking) record(s *solvedPlatform) {
 		}
 	}
 	for m := range taken {
-		source := s.repo.sourceOf[m]
+		source := s.repo.source(m.NEVRA)
 		f.Packages = append(f.Packages, LockFilePackage{
 			Platform: s.platform, Component: s.repo.sources[source].Component,
 			LockedPackage: LockedPackage{Metadata: m, Source: source},
@@ -339,19 +335,6 @@ func (l *locking) record(s *solvedPlatform) {
 			t.Names = append(t.Names, name)
 		}
 	}
-}
-
-// ask solves a request, and once more with full file lists when a path needs them.
-func (repo *repository) ask(ctx context.Context, request solve.Request) (*solve.Solution, error) {
-	solution, err := solve.Solve(request)
-	var need *solve.NeedFiles
-	if !errors.As(err, &need) {
-		return solution, err
-	}
-	if err := repo.loadFiles(ctx); err != nil {
-		return nil, err
-	}
-	return solve.Solve(request)
 }
 
 // joint solves the recipes of a platform together.
@@ -374,16 +357,8 @@ func (v versions) add(m *rpm.Metadata) {
 
 func (v versions) has(name string, evr rpm.EVR) bool { return slices.Contains(v[name], evr) }
 
-// only leaves of the packages that v names the versions that it has, and all of the others.
-func (v versions) only(all []*rpm.Metadata) []*rpm.Metadata {
-	var out []*rpm.Metadata
-	for _, m := range all {
-		if v[m.Name] == nil || v.has(m.Name, m.EVR) {
-			out = append(out, m)
-		}
-	}
-	return out
-}
+// keep leaves of the packages that v names the versions that it has, and all of the others.
+func (v versions) keep(n rpm.NEVRA) bool { return v[n.Name] == nil || v.has(n.Name, n.EVR) }
 
 // platform solves the recipes on a platform: with what is locked as it is and, when that has no solution, with as much
 // of it as can stay.
@@ -403,11 +378,11 @@ func (l *locking) platform(ctx context.Context, s *solvedPlatform) error {
 		return err
 	}
 	u.pins = l.locked(s, newer)
-	s.takes, err = u.solve(ctx, newer.only(u.pins.only(s.repo.packages)))
+	s.takes, err = u.solve(ctx, both(newer.keep, u.pins.keep))
 	if !isUnsolvable(err) {
 		return err
 	}
-	s.takes, err = u.solve(ctx, newer.only(s.repo.packages))
+	s.takes, err = u.solve(ctx, newer.keep)
 	if !isUnsolvable(err) || len(newer) == 0 {
 		return err
 	}
@@ -425,12 +400,8 @@ func (l *locking) locked(s *solvedPlatform, newer bounds) versions {
 	if l.req.Old == nil || l.req.Refresh == RefreshAll {
 		return pins
 	}
-	there := map[rpm.NEVRA]bool{}
-	for _, m := range s.repo.packages {
-		there[m.NEVRA] = true
-	}
 	for _, p := range l.req.Old.Packages {
-		if _, ok := newer[p.Name]; p.Platform == s.platform && there[p.NEVRA] && !ok {
+		if _, ok := newer[p.Name]; p.Platform == s.platform && s.repo.has(p.NEVRA) && !ok {
 			pins.add(p.Metadata)
 		}
 	}
@@ -438,13 +409,13 @@ func (l *locking) locked(s *solvedPlatform, newer bounds) versions {
 }
 
 // solve finds what each recipe takes, by its file: together, from universe.
-func (u *joint) solve(ctx context.Context, universe []*rpm.Metadata) (map[string][]*rpm.Metadata, error) {
+func (u *joint) solve(ctx context.Context, universe filter) (map[string][]*rpm.Metadata, error) {
 	all := u.all(universe)
 	solution, err := u.repo.ask(ctx, all)
 	if err != nil && (len(u.recipes) == 1 || !isUnsolvable(err)) {
 		return nil, err
 	}
-	chosen := &universeOf{all: universe, versions: versions{}}
+	chosen := &universeOf{all: universe, chosen: map[rpm.NEVRA]bool{}, versions: versions{}}
 	if err == nil {
 		for _, c := range solution.Packages {
 			chosen.add(c.Metadata)
@@ -476,29 +447,27 @@ func (u *joint) solve(ctx context.Context, universe []*rpm.Metadata) (map[string
 
 // universeOf are the packages that recipes share.
 type universeOf struct {
-	all      []*rpm.Metadata
-	chosen   []*rpm.Metadata
+	all      filter
+	chosen   map[rpm.NEVRA]bool
 	versions versions
 }
 
 func (x *universeOf) add(m *rpm.Metadata) {
-	if !slices.Contains(x.chosen, m) {
-		x.chosen = append(x.chosen, m)
-		x.versions.add(m)
-	}
+	x.chosen[m.NEVRA] = true
+	x.versions.add(m)
 }
 
 // one finds what a recipe takes of what is chosen. Where that is not enough, since it excludes something or recipes
 // conflict with each other, it adds what is missing, but never another version of a package that is chosen.
 func (u *joint) one(ctx context.Context, r *LockedRecipe, chosen *universeOf) ([]*rpm.Metadata, error) {
-	request := u.request(r, chosen.chosen)
+	request := u.request(r, func(n rpm.NEVRA) bool { return chosen.chosen[n] })
 	solution, err := u.repo.ask(ctx, request)
 	if isUnsolvable(err) {
-		request.Packages = chosen.versions.only(chosen.all)
+		request.Keep = both(chosen.versions.keep, chosen.all)
 		solution, err = u.repo.ask(ctx, request)
 	}
 	if isUnsolvable(err) && len(chosen.chosen) > 0 {
-		request.Packages = chosen.all
+		request.Keep = chosen.all
 		if alone, aloneErr := u.repo.ask(ctx, request); aloneErr == nil {
 			return nil, apart(alone, chosen)
 		}
@@ -527,8 +496,8 @@ func apart(alone *solve.Solution, chosen *universeOf) error {
 }
 
 // request asks for the packages of one recipe.
-func (u *joint) request(r *LockedRecipe, universe []*rpm.Metadata) solve.Request {
-	q := solve.Request{Packages: universe, Arch: u.arch, Exclude: r.Exclude, Prefer: u.prefer(r.Prefer), Mode: r.Dependencies.mode()}
+func (u *joint) request(r *LockedRecipe, universe filter) solve.Request {
+	q := solve.Request{Keep: universe, Arch: u.arch, Exclude: r.Exclude, Prefer: u.prefer(r.Prefer), Mode: r.Dependencies.mode()}
 	for _, want := range r.Packages {
 		if want.on(u.on) {
 			q.Install = append(q.Install, solve.Item{Spec: want.Spec})
@@ -538,8 +507,8 @@ func (u *joint) request(r *LockedRecipe, universe []*rpm.Metadata) solve.Request
 }
 
 // all asks for the packages of all recipes: with what every one excludes, and the requirements that any one follows.
-func (u *joint) all(universe []*rpm.Metadata) solve.Request {
-	q := solve.Request{Packages: universe, Arch: u.arch, Mode: solve.Named}
+func (u *joint) all(universe filter) solve.Request {
+	q := solve.Request{Keep: universe, Arch: u.arch, Mode: solve.Named}
 	asked := map[string]bool{}
 	var prefer []string
 	for i, r := range u.recipes {
@@ -948,8 +917,7 @@ func (l *Lock) Explain(ctx context.Context, r *Recipe, o Options) error {
 		for _, pkg := range p.Packages {
 			locked[pkg.NEVRA] = true
 		}
-		repo.packages = slices.DeleteFunc(repo.packages, func(m *rpm.Metadata) bool { return !locked[m.NEVRA] })
-		solution, err := repo.solve(ctx, r, p.Platform)
+		solution, err := repo.solve(ctx, r, p.Platform, func(n rpm.NEVRA) bool { return locked[n] })
 		if isUnsolvable(err) {
 			continue
 		}

@@ -29,10 +29,11 @@ const (
 
 // repository is a distribution repository for one platform: the packages of all its components.
 type repository struct {
-	client   *fetch.Client
-	sources  []*component
-	packages []*rpm.Metadata
-	sourceOf map[*rpm.Metadata]int
+	client  *fetch.Client
+	sources []*component
+	catalog *repomd.Catalog
+	key     string   // of the catalog in the cache
+	asked   []string // paths and globs whose owners have been looked up beside those that dependencies name
 }
 
 // component is one part of the repository, with its index read.
@@ -41,8 +42,8 @@ type component struct {
 	index *repomd.Index
 }
 
-// openRepository fetches and reads repomd.xml and primary of every component; of packages that several components hold
-// in the same build the first component's is taken.
+// openRepository fetches and reads repomd.xml of every component and opens the catalog of their packages; of those that
+// several components hold in the same build the first component's is taken.
 func openRepository(ctx context.Context, client *fetch.Client, r Repository, p Platform, o Options) (*repository, error) {
 	components, err := r.BaseURLs(p)
 	if err != nil {
@@ -54,28 +55,16 @@ func openRepository(ctx context.Context, client *fetch.Client, r Repository, p P
 			return nil, err
 		}
 	}
-	repo := &repository{client: client, sourceOf: map[*rpm.Metadata]int{}}
-	seen := map[rpm.NEVRA]bool{}
+	repo := &repository{client: client}
 	for _, c := range components {
 		src, err := openSource(ctx, client, c, keys)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name(r), err)
 		}
 		repo.sources = append(repo.sources, src)
-		err = repo.readPrimary(ctx, src, func(m *rpm.Metadata) error {
-			if err := src.checkBase(m); err != nil {
-				return err
-			}
-			if !seen[m.NEVRA] {
-				seen[m.NEVRA] = true
-				repo.sourceOf[m] = len(repo.sources) - 1
-				repo.packages = append(repo.packages, m)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.name(r), err)
-		}
+	}
+	if at, err := repo.openCatalog(ctx); err != nil {
+		return nil, fmt.Errorf("%s: %w", components[at].name(r), err)
 	}
 	return repo, nil
 }
@@ -197,14 +186,23 @@ func (repo *repository) readPrimary(ctx context.Context, src *component, add fun
 	return repo.read(ctx, src, "primary", func(r io.Reader) error { return repomd.ParsePrimary(r, add) })
 }
 
-// read fetches the metadata file of a type and hands its decompressed, verified content to parse.
-func (repo *repository) read(ctx context.Context, src *component, kind string, parse func(io.Reader) error) error {
-	record, ok := src.index.Record(kind)
+// record is the metadata file of a type.
+func (s *component) record(kind string) (repomd.Record, error) {
+	record, ok := s.index.Record(kind)
 	if !ok {
-		return fmt.Errorf("repomd.xml names no %s metadata", kind)
+		return record, fmt.Errorf("repomd.xml names no %s metadata", kind)
 	}
 	if record.Checksum.IsZero() {
-		return &VerifyError{What: record.Location, Err: errors.New("repomd.xml gives no checksum for it")}
+		return record, &VerifyError{What: record.Location, Err: errors.New("repomd.xml gives no checksum for it")}
+	}
+	return record, nil
+}
+
+// read fetches the metadata file of a type and hands its decompressed, verified content to parse.
+func (repo *repository) read(ctx context.Context, src *component, kind string, parse func(io.Reader) error) error {
+	record, err := src.record(kind)
+	if err != nil {
+		return err
 	}
 	file, err := repo.client.Get(ctx, fetch.Request{URLs: src.under(record.Location), Digest: record.Checksum.String(), Size: record.Size})
 	if err != nil {
@@ -218,31 +216,6 @@ func (repo *repository) read(ctx context.Context, src *component, kind string, p
 	defer content.Close()
 	if err := parse(content); err != nil {
 		return fmt.Errorf("reading %s: %w", record.Location, err)
-	}
-	return nil
-}
-
-// loadFiles reads the full file lists of every component.
-func (repo *repository) loadFiles(ctx context.Context) error {
-	byChecksum := map[string]*rpm.Metadata{}
-	for _, m := range repo.packages {
-		byChecksum[m.Checksum.Hex] = m
-	}
-	for _, src := range repo.sources {
-		err := repo.read(ctx, src, "filelists", func(r io.Reader) error {
-			return repomd.ParseFilelists(r, func(pkgid string, _ rpm.NEVRA, files []string) error {
-				if m := byChecksum[pkgid]; m != nil {
-					m.Files = slices.Clone(files)
-				}
-				return nil
-			})
-		})
-		if err != nil {
-			return err
-		}
-	}
-	for _, m := range repo.packages {
-		m.AllFiles = true
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func Resolve(ctx context.Context, r *Recipe, o Options) (*Lock, error) {
 			return nil, fmt.Errorf("%s: %w", p, err)
 		}
 		o.Report.Report(Event{Phase: PhasePlan, Items: i, TotalItems: len(r.Platforms)})
-		solution, err := repo.solve(ctx, r, p)
+		solution, err := repo.solve(ctx, r, p, nil)
 		if err := failed.add(p, err); err != nil {
 			return nil, err
 		}
@@ -50,10 +50,10 @@ func Resolve(ctx context.Context, r *Recipe, o Options) (*Lock, error) {
 	return lock, nil
 }
 
-// solve asks for the recipe's packages.
-func (repo *repository) solve(ctx context.Context, r *Recipe, p Platform) (*solve.Solution, error) {
+// solve asks for the recipe's packages, among those that keep leaves in.
+func (repo *repository) solve(ctx context.Context, r *Recipe, p Platform, keep filter) (*solve.Solution, error) {
 	request := solve.Request{
-		Packages: repo.packages, Arch: p.Arch(), Exclude: r.Exclude, Prefer: r.Prefer, Mode: r.Dependencies.mode(),
+		Keep: keep, Arch: p.Arch(), Exclude: r.Exclude, Prefer: r.Prefer, Mode: r.Dependencies.mode(),
 	}
 	for _, want := range r.Packages {
 		if want.on(p) {
@@ -82,7 +82,7 @@ func (repo *repository) lock(p Platform, s *solve.Solution) LockedPlatform {
 		l.Sources = append(l.Sources, src.LockedSource)
 	}
 	for _, c := range s.Packages {
-		l.Packages = append(l.Packages, LockedPackage{Metadata: c.Metadata, Source: repo.sourceOf[c.Metadata], Reason: c.Reason})
+		l.Packages = append(l.Packages, LockedPackage{Metadata: c.Metadata, Source: repo.source(c.NEVRA), Reason: c.Reason})
 	}
 	return l
 }

@@ -38,7 +38,7 @@ func (l *locking) oneByOne(ctx context.Context, s *solvedPlatform, u *joint, new
 		more := maps.Clone(taken)
 		more[name] = newer[name]
 		u.pins = l.locked(s, more)
-		takes, fault := u.solve(ctx, more.only(s.repo.packages))
+		takes, fault := u.solve(ctx, more.keep)
 		switch {
 		case isUnsolvable(fault):
 			l.result.Held = append(l.result.Held, name)
@@ -50,7 +50,7 @@ func (l *locking) oneByOne(ctx context.Context, s *solvedPlatform, u *joint, new
 	}
 	if s.takes == nil {
 		u.pins = l.locked(s, nil)
-		s.takes, err = u.solve(ctx, s.repo.packages)
+		s.takes, err = u.solve(ctx, bounds(nil).keep)
 	}
 	return err
 }
@@ -63,20 +63,13 @@ type bound struct {
 	inclusive bool
 }
 
-func (b bounds) only(all []*rpm.Metadata) []*rpm.Metadata {
-	if len(b) == 0 {
-		return all
+func (b bounds) keep(n rpm.NEVRA) bool {
+	least, ok := b[n.Name]
+	if !ok {
+		return true
 	}
-	var out []*rpm.Metadata
-	for _, m := range all {
-		if least, ok := b[m.Name]; ok {
-			if c := m.EVR.Compare(least.evr); c < 0 || c == 0 && !least.inclusive {
-				continue
-			}
-		}
-		out = append(out, m)
-	}
-	return out
+	c := n.EVR.Compare(least.evr)
+	return c > 0 || c == 0 && least.inclusive
 }
 
 // newer are the packages to be refreshed of which the repository has something newer.
@@ -91,12 +84,6 @@ func (l *locking) newer(ctx context.Context, s *solvedPlatform) (bounds, error) 
 		}
 	case l.req.Refresh != RefreshNamed:
 		return out, nil
-	}
-	newest := map[string]rpm.EVR{}
-	for _, m := range s.repo.packages {
-		if e, ok := newest[m.Name]; !ok || e.Compare(m.EVR) < 0 {
-			newest[m.Name] = m.EVR
-		}
 	}
 	for _, p := range l.req.Old.Packages {
 		if p.Platform != s.platform {
@@ -115,7 +102,7 @@ func (l *locking) newer(ctx context.Context, s *solvedPlatform) (bounds, error) 
 		} else if !slices.Contains(l.req.Packages, p.Name) {
 			continue
 		}
-		if c := newest[p.Name].Compare(least.evr); c > 0 || c == 0 && least.inclusive {
+		if c := s.repo.newest(p.Name).Compare(least.evr); c > 0 || c == 0 && least.inclusive {
 			out[p.Name] = least
 		}
 	}

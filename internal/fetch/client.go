@@ -349,6 +349,9 @@ func (c *Client) Bytes(ctx context.Context, r Request) ([]byte, error) {
 	return into.data, nil
 }
 
+// Cache is that of the options.
+func (c *Client) Cache() *Cache { return c.o.Cache }
+
 // enter waits for a slot.
 func (c *Client) enter(ctx context.Context) error {
 	select {

@@ -3,7 +3,6 @@ package repomd
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"iter"
 	"math"
@@ -16,10 +15,9 @@ import (
 // Catalog is the packages of one or several primary.xml in a compact form that is read in one go and unpacked package by
 // package. It answers as a solve.Repository. It is not for several goroutines.
 //
-// In the file, after an 8-byte mark that holds the version of the format and the CRC-32C of all that follows (4 bytes),
-// numbers have 4 bytes, the lowest first. The sections, each preceded by its length in the directory:
+// A file begins with a mark of 8 bytes that holds the version of the format, and the lengths of the sections. Numbers have
+// 4 bytes, the lowest first. The sections:
 //
-//	key       what the catalog was made of, in the writer's words
 //	text      all strings, each once, one behind the other
 //	ends      of the strings in text; string 0 is the empty one
 //	versions  epoch, version and release of each EVR
@@ -31,7 +29,6 @@ import (
 // An index is a hash table: a name's hash says its bucket, buckets where the bucket's names begin, a name is a string and
 // where its packages begin.
 type Catalog struct {
-	key      string
 	text     string
 	ends     table
 	versions table
@@ -45,9 +42,12 @@ type Catalog struct {
 	err    error           // what was found damaged
 }
 
-// catalogMark is how the file begins. What is in a catalog and what it means may only change together with it.
+// CatalogFormat is how the files of Catalog and Owners begin, behind a word for which they are. What is in them, what it
+// means, and what is taken from primary.xml and filelists.xml may only change together with it.
+const CatalogFormat = "\x01"
+
 const (
-	catalogMark = "slimcat\x01"
+	catalogMark = "slimcat" + CatalogFormat
 	markSize    = len(catalogMark)
 )
 
@@ -56,8 +56,7 @@ const MaxCatalog = 1 << 30
 
 // Sections in the order of the file.
 const (
-	sectionKey = iota
-	sectionText
+	sectionText = iota
 	sectionEnds
 	sectionVersions
 	sectionPackages
@@ -67,12 +66,12 @@ const (
 	sections = sectionIndexes + 3*(int(rpm.WhatOwns)+1)
 )
 
-// ErrCatalog is in every error of a file that is no catalog, or that of another format, key, or content than it says.
-var ErrCatalog = errors.New("not a catalog of these packages")
+// ErrCatalog is in every error of a file that is no catalog, or one of another format.
+var ErrCatalog = errors.New("not a catalog")
 
-// ReadCatalog reads a catalog of size bytes that was made with the given key.
-func ReadCatalog(r io.Reader, size int64, key string) (*Catalog, error) {
-	all, err := readChecked(r, size, catalogMark)
+// ReadCatalog reads a catalog of size bytes and the end of r, which is to say whether the bytes are those that were written.
+func ReadCatalog(r io.Reader, size int64) (*Catalog, error) {
+	all, err := readMarked(r, size, catalogMark)
 	if err != nil {
 		return nil, fmt.Errorf("reading catalog: %w", err)
 	}
@@ -80,44 +79,35 @@ func ReadCatalog(r io.Reader, size int64, key string) (*Catalog, error) {
 	if err := c.cut(all); err != nil {
 		return nil, fmt.Errorf("reading catalog: %w: %w", ErrCatalog, err)
 	}
-	if c.key != key {
-		return nil, fmt.Errorf("reading catalog: %w: made of others", ErrCatalog)
-	}
 	c.loaded = make([]*rpm.Metadata, c.Len())
 	return c, nil
 }
 
-// readChecked reads what stands behind mark and checksum, as a string that all others are parts of.
-func readChecked(r io.Reader, size int64, mark string) (string, error) {
-	var head [markSize + 4]byte
-	if size < int64(len(head)) || size > MaxCatalog {
+// readMarked reads what stands behind a mark, as a string that all others are parts of, to the end of r.
+func readMarked(r io.Reader, size int64, mark string) (string, error) {
+	if size < int64(markSize) || size > MaxCatalog {
 		return "", fmt.Errorf("%w: %d bytes", ErrCatalog, size)
 	}
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrCatalog, err)
-	}
-	if string(head[:markSize]) != mark {
-		return "", fmt.Errorf("%w: another format", ErrCatalog)
-	}
 	var b strings.Builder
-	b.Grow(int(size) - len(head))
-	sum := uint32(0)
-	castagnoli := crc32.MakeTable(crc32.Castagnoli)
-	buffer := make([]byte, 256<<10)
-	for left := int(size) - len(head); left > 0; {
-		part := buffer[:min(left, len(buffer))]
-		if _, err := io.ReadFull(r, part); err != nil {
-			return "", fmt.Errorf("%w: %w", ErrCatalog, err)
-		}
-		sum = crc32.Update(sum, castagnoli, part)
-		b.Write(part)
-		left -= len(part)
+	b.Grow(int(size) + 1)
+	n, err := io.CopyBuffer(onlyWriter{&b}, onlyReader{io.LimitReader(r, size+1)}, make([]byte, 256<<10))
+	switch all := b.String(); {
+	case err != nil:
+		return "", err
+	case n != size:
+		return "", fmt.Errorf("%w: not %d bytes", ErrCatalog, size)
+	case all[:markSize] != mark:
+		return "", fmt.Errorf("%w: another format", ErrCatalog)
+	default:
+		return all[markSize:], nil
 	}
-	if sum != table(head[markSize:]).at(0) {
-		return "", fmt.Errorf("%w: damaged", ErrCatalog)
-	}
-	return b.String(), nil
 }
+
+// onlyWriter and onlyReader keep io.CopyBuffer from ways around its buffer.
+type (
+	onlyWriter struct{ io.Writer }
+	onlyReader struct{ io.Reader }
+)
 
 // table is a sequence of numbers of 4 bytes.
 type table string
@@ -170,7 +160,7 @@ func (c *Catalog) cut(all string) error {
 	if rest != "" {
 		return errors.New("something behind the last section")
 	}
-	c.key, c.text, c.bodies = parts[sectionKey], parts[sectionText], parts[sectionBodies]
+	c.text, c.bodies = parts[sectionText], parts[sectionBodies]
 	c.ends, c.versions, c.packages = table(parts[sectionEnds]), table(parts[sectionVersions]), table(parts[sectionPackages])
 	c.named = table(parts[sectionPaths])
 	strings := c.ends.len()

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"path"
 	"slices"
@@ -135,8 +134,8 @@ func (w *CatalogWriter) index(m *rpm.Metadata, number uint32) {
 	}
 }
 
-// Write writes the catalog with a key, which ReadCatalog has to be given again.
-func (w *CatalogWriter) Write(to io.Writer, key string) error {
+// Write writes the catalog.
+func (w *CatalogWriter) Write(to io.Writer) error {
 	if w.err != nil {
 		return w.err
 	}
@@ -145,7 +144,7 @@ func (w *CatalogWriter) Write(to io.Writer, key string) error {
 		w.versions = []uint32{0, 0, 0}
 	}
 	var parts [sections][]byte
-	parts[sectionKey], parts[sectionText], parts[sectionBodies] = []byte(key), w.texts.text, w.bodies
+	parts[sectionText], parts[sectionBodies] = w.texts.text, w.bodies
 	parts[sectionEnds] = numbers(w.texts.ends)
 	parts[sectionVersions] = numbers(w.versions)
 	order := w.sort()
@@ -172,21 +171,19 @@ func (w *CatalogWriter) Write(to io.Writer, key string) error {
 	for _, p := range parts {
 		lengths = append(lengths, uint32(len(p)))
 	}
-	return writeChecked(to, catalogMark, append([][]byte{numbers(lengths)}, parts[:]...)...)
+	return writeMarked(to, catalogMark, append([][]byte{numbers(lengths)}, parts[:]...)...)
 }
 
-// writeChecked writes the parts behind a mark and their checksum, as readChecked reads them.
-func writeChecked(to io.Writer, mark string, parts ...[]byte) error {
-	castagnoli := crc32.MakeTable(crc32.Castagnoli)
-	sum, total := uint32(0), markSize+4
+// writeMarked writes the parts behind a mark.
+func writeMarked(to io.Writer, mark string, parts ...[]byte) error {
+	total := markSize
 	for _, p := range parts {
-		sum = crc32.Update(sum, castagnoli, p)
 		total += len(p)
 	}
 	if total > MaxCatalog {
 		return fmt.Errorf("writing catalog: %d bytes are more than %d", total, MaxCatalog)
 	}
-	for _, p := range append([][]byte{[]byte(mark), numbers([]uint32{sum})}, parts...) {
+	for _, p := range append([][]byte{[]byte(mark)}, parts...) {
 		if _, err := to.Write(p); err != nil {
 			return fmt.Errorf("writing catalog: %w", err)
 		}

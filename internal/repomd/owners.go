@@ -21,8 +21,7 @@ type Owners struct {
 	filter  [1 << 16]bool      // by pathKey: most of the many paths are wanted by nobody
 }
 
-// ownersMark is how the file of Owners begins; see catalogMark.
-const ownersMark = "slimown\x01"
+const ownersMark = "slimown" + CatalogFormat
 
 // NewOwners asks for the owners of all paths that dependencies name, of more paths, and of those that match, which may be
 // nil, reports. KnowsOwners will say true of all of more, globs too.
@@ -87,12 +86,12 @@ func (o *Owners) Write(to io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("writing owners: %w", err)
 	}
-	return writeChecked(to, ownersMark, text)
+	return writeMarked(to, ownersMark, text)
 }
 
 // Read reads size bytes that Write wrote for the same question about the same catalog. It is instead of ReadFilelists.
 func (o *Owners) Read(r io.Reader, size int64) error {
-	text, err := readChecked(r, size, ownersMark)
+	text, err := readMarked(r, size, ownersMark)
 	if err != nil {
 		return fmt.Errorf("reading owners: %w", err)
 	}

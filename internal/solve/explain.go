@@ -38,8 +38,9 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// NeedFiles says that the answer depends on paths that no package's primary file list has. The caller fills
-// Metadata.Files from the full lists, sets AllFiles, and asks again.
+// NeedFiles says that the answer depends on paths, or globs of them, that no package's primary file list has. The caller
+// makes the Repository know who owns them, and asks again; of Request.Packages he fills Metadata.Files from the full lists
+// and sets AllFiles.
 type NeedFiles struct {
 	Paths []string // sorted, at least one
 }

@@ -1,6 +1,9 @@
 package solve
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 func isGlob(s string) bool { return strings.ContainsAny(s, "*?[") }
 
@@ -70,4 +73,20 @@ func matchSet(pattern string, c byte) (n int, ok, closed bool) {
 		found = found || lo <= c && c <= hi
 	}
 	return 0, false, false
+}
+
+// MatchAny reports whether one of the globs among patterns matches a string; it is nil when there is no glob among them.
+func MatchAny(patterns []string) func(string) bool {
+	var globs []string
+	for _, p := range patterns {
+		if isGlob(p) {
+			globs = append(globs, p)
+		}
+	}
+	if globs == nil {
+		return nil
+	}
+	return func(s string) bool {
+		return slices.ContainsFunc(globs, func(g string) bool { return globMatch(g, s) })
+	}
 }

@@ -1,0 +1,184 @@
+package builder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"slim/internal/fetch"
+	"slim/internal/repomd"
+	"slim/internal/rpm"
+	"slim/internal/solve"
+)
+
+// The catalog of a repository's packages is kept in the cache, by the checksums of the metadata that it was made of, so
+// that primary.xml is read once. So are the owners of the paths that only filelists.xml has.
+
+// openCatalog reads the catalog from the cache, or primary.xml of every component to make it. What is damaged, or made by
+// another version of slim, is made anew. With an error comes the component that it is about.
+func (repo *repository) openCatalog(ctx context.Context) (int, error) {
+	repo.key = fmt.Sprintf("format %q\n", repomd.CatalogFormat)
+	for i, src := range repo.sources {
+		record, err := src.record("primary")
+		if err != nil {
+			return i, err
+		}
+		// Whether a package may have a base of its own depends on where the repository is.
+		repo.key += fmt.Sprintf("primary %s local %v\n", record.Checksum, strings.HasPrefix(src.URLs[0], "file:"))
+	}
+	var err error
+	repo.catalog, err = cached(repo.client.Cache(), "catalog", repo.key, repomd.ReadCatalog)
+	if repo.catalog != nil || err != nil {
+		return 0, err
+	}
+	var w repomd.CatalogWriter
+	for i, src := range repo.sources {
+		err := repo.readPrimary(ctx, src, func(m *rpm.Metadata) error {
+			if err := src.checkBase(m); err != nil {
+				return err
+			}
+			w.Add(m, i)
+			return nil
+		})
+		if err != nil {
+			return i, err
+		}
+	}
+	var b bytes.Buffer
+	if err := w.Write(&b); err != nil {
+		return 0, err
+	}
+	keep(repo.client.Cache(), "catalog", repo.key, b.Bytes())
+	repo.catalog, err = repomd.ReadCatalog(&b, int64(b.Len()))
+	return 0, err
+}
+
+// cached reads what the cache has under key; nil when it has nothing, or nothing that is any good.
+func cached[T any](cache *fetch.Cache, kind, key string, read func(io.Reader, int64) (*T, error)) (*T, error) {
+	file, err := cache.Kept(kind, hexSHA256([]byte(key)))
+	if err != nil || file == nil {
+		return nil, err
+	}
+	defer file.Close()
+	out, err := read(file, file.Size())
+	if errors.Is(err, repomd.ErrCatalog) || errors.Is(err, fetch.ErrDamaged) {
+		return nil, nil
+	}
+	return out, err
+}
+
+// keep puts content into the cache. One that cannot be written to is no fault: the content is made again the next time.
+func keep(cache *fetch.Cache, kind, key string, content []byte) {
+	file, err := cache.Keep()
+	if err != nil {
+		return
+	}
+	if _, err := file.Write(content); err != nil {
+		file.Discard()
+		return
+	}
+	_ = file.Commit(kind, hexSHA256([]byte(key)))
+}
+
+// filter says which packages of a repository count; nil is all of them.
+type filter func(rpm.NEVRA) bool
+
+// both is a filter that leaves in what a and b do.
+func both(a, b filter) filter {
+	return func(n rpm.NEVRA) bool { return a(n) && b(n) }
+}
+
+// ask solves a request among the packages of the repository, and again with the owners of paths that it turns out to need.
+func (repo *repository) ask(ctx context.Context, request solve.Request) (*solve.Solution, error) {
+	request.Repository = repo.catalog
+	for {
+		solution, err := solve.Solve(request)
+		if damaged := repo.catalog.Err(); damaged != nil {
+			keep(repo.client.Cache(), "catalog", repo.key, nil)
+			return nil, fmt.Errorf("%w; it is made anew the next time", damaged)
+		}
+		var need *solve.NeedFiles
+		if !errors.As(err, &need) {
+			return solution, err
+		}
+		if !slices.ContainsFunc(need.Paths, func(path string) bool { return !repo.catalog.KnowsOwners(path) }) {
+			return nil, err
+		}
+		if err := repo.loadOwners(ctx, need); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// loadOwners finds out who owns the paths that are needed, from the cache or from filelists.xml of every component.
+func (repo *repository) loadOwners(ctx context.Context, need *solve.NeedFiles) error {
+	repo.asked = distinct(append(repo.asked, need.Paths...))
+	slices.Sort(repo.asked)
+	key := repo.key
+	for _, src := range repo.sources {
+		record, err := src.record("filelists")
+		if err != nil {
+			return err
+		}
+		key += fmt.Sprintf("filelists %s\n", record.Checksum)
+	}
+	named := map[string]bool{}
+	for path := range repo.catalog.NamedPaths() {
+		named[path] = true
+	}
+	for _, path := range repo.asked {
+		if !named[path] {
+			key += fmt.Sprintf("path %q\n", path)
+		}
+	}
+	match := solve.MatchAny(repo.asked)
+	owners, err := cached(repo.client.Cache(), "owners", key, func(r io.Reader, size int64) (*repomd.Owners, error) {
+		o := repo.catalog.NewOwners(repo.asked, match)
+		return o, o.Read(r, size)
+	})
+	if err != nil {
+		return err
+	}
+	if owners == nil {
+		owners = repo.catalog.NewOwners(repo.asked, match)
+		for i, src := range repo.sources {
+			if err := repo.read(ctx, src, "filelists", func(r io.Reader) error { return owners.ReadFilelists(r, i) }); err != nil {
+				return err
+			}
+		}
+		var b bytes.Buffer
+		if err := owners.Write(&b); err != nil {
+			return err
+		}
+		keep(repo.client.Cache(), "owners", key, b.Bytes())
+	}
+	repo.catalog.AddOwners(owners)
+	return nil
+}
+
+// has reports whether the repository has a build.
+func (repo *repository) has(n rpm.NEVRA) bool {
+	_, ok := repo.catalog.Find(n)
+	return ok
+}
+
+// source is the component that a package is of.
+func (repo *repository) source(n rpm.NEVRA) int {
+	number, _ := repo.catalog.Find(n)
+	return repo.catalog.Source(number)
+}
+
+// newest is the highest version of a package's name, zero when there is none.
+func (repo *repository) newest(name string) rpm.EVR {
+	var newest rpm.EVR
+	for i, number := range repo.catalog.Lookup(rpm.Named, name) {
+		if evr := repo.catalog.NEVRA(number).EVR; i == 0 || newest.Compare(evr) < 0 {
+			newest = evr
+		}
+	}
+	return newest
+}
