@@ -104,7 +104,7 @@ func (s *shell) sourced(ctx context.Context, body string, params []string) (int,
 	}
 	s.sources++
 	s.status = 0
-	err := s.source(ctx, body)
+	err := s.within(ctx, body)
 	s.sources--
 	if len(params) > 0 {
 		s.params = old
@@ -126,7 +126,7 @@ func (s *shell) doEval(ctx context.Context, args []string) (int, error) {
 	defer s.m.leave()
 	line := s.line
 	s.status = 0
-	err := s.source(ctx, strings.Join(args, " "))
+	err := s.within(ctx, strings.Join(args, " "))
 	s.line = line
 	return s.status, err
 }

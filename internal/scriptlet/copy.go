@@ -192,6 +192,11 @@ func copyFiles(r *toolRun) error {
 
 // copy copies one file or directory to the path dst. The error is for what ends the build.
 func (c *copier) copy(src, dst string, named bool) error {
+	if c.follows(named) {
+		if err := c.FS.checkRandom(c.Dir, src); err != nil {
+			return err
+		}
+	}
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
@@ -581,6 +586,9 @@ func (r *toolRun) installDirectories(in installation) error {
 }
 
 func (r *toolRun) installFile(in installation, src, dst string) error {
+	if err := r.FS.checkRandom(r.Dir, src); err != nil {
+		return err
+	}
 	var n *rootfs.Node
 	var err error
 	if device := devicePath(r.Dir, src); device == "/dev/null" {

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"slim/internal/rpm"
 )
 
 // TestImports keeps what leads to the machine out of the package: files, processes, users, the clock, randomness.
@@ -124,6 +126,39 @@ func TestRandomness(t *testing.T) {
 	}
 }
 
+// TestRandomCommands refuses what commands and Lua would make of random numbers, whatever the script makes of it, and
+// gives the same answer every time to what is asked of the machine.
+func TestRandomCommands(t *testing.T) {
+	shell := []func(*FS){withFile(t, "/bin/sh", "\x7fELF", 0o755)}
+	for _, script := range []string{
+		"cat /dev/urandom | head -c 9 || :", "head -c 16 /dev/urandom | md5sum > /x", "dd if=/dev/random of=/x bs=1 count=4 2>/dev/null || :", "tr -dc a-z < /dev/urandom | head -c 8",
+		"cp /dev/urandom /x || :", "ln -s /dev/urandom /x; cat /x", "mkdir /dev; cd /dev; cat ./urandom || :", "sort -R /etc/passwd || :", "shuf -n 1 /etc/passwd || :",
+		"uuidgen > /etc/secret || :", "mcookie", "openssl genrsa 2048 > /k 2>/dev/null || :", "openssl req -new -x509 -nodes", "openssl rand -hex 16", "openssl x509 -in /x", "ssh-keygen -A",
+		"awk 'BEGIN { print rand() }' || :", "awk 'BEGIN { srand(); print 1 }' || :", "base64 /dev/urandom", "grep -m1 x /dev/urandom", "sed -n 1p /dev/urandom", "cut -c1 /proc/sys/kernel/random/uuid || :",
+		"gpg --gen-key --batch", "xargs -a /dev/urandom echo || :", "while read x; do :; done < /dev/urandom", "install -m 600 /dev/urandom /x", "cat </dev/hwrng || :", "wc -c /dev/random || :",
+	} {
+		_, _, err := install(t, Options{Toolbox: true}, shell, scripted("a", sh("post", script)))
+		var u *Unsupported
+		if !errors.As(err, &u) {
+			t.Errorf("%s: %v", script, err)
+		}
+	}
+	for _, script := range []string{
+		"pcall(math.random)", "pcall(math.randomseed, 1) pcall(math.random)", "pcall(io.open, '/dev/urandom')", "pcall(io.lines, '/dev/random')", "pcall(os.tmpname)", "pcall(rpm.open, '/dev/urandom')",
+		"os.execute('head -c1 /dev/urandom || :')", "io.popen('echo $RANDOM'):read('*a')", "pcall(rpm.spawn, {'cat'}, {stdin = '/dev/urandom'})", "pcall(rpm.execute, 'uuidgen')",
+	} {
+		_, _, err := install(t, Options{Toolbox: true}, shell, scripted("a", rpm.Scriptlet{Slot: "post", Interpreter: []string{"<lua>"}, Body: script}))
+		var u *Unsupported
+		if !errors.As(err, &u) {
+			t.Errorf("%s: %v", script, err)
+		}
+	}
+	_, log, err := install(t, Options{Toolbox: true, Now: 1700000000}, shell, scripted("a", sh("post", `{ date +%s.%N; date; hostname; uname -n; uname -r; id -u; echo $$ $PPID $HOSTNAME; mktemp; mktemp -d; nproc; stat -c %Y /log; } > /log`)))
+	if want := "1700000000.000000000\nTue Nov 14 22:13:20 UTC 2023\nlocalhost\nlocalhost\n6.12.0\n0\n1 0 localhost\n/tmp/tmp.0000000000\n/tmp/tmp.0000000001\n1\n1700000000\n"; err != nil || log != want {
+		t.Errorf("%v\n%s", err, cmp.Diff(want, log))
+	}
+}
+
 // TestLimits ends what would not end, or would not fit.
 func TestLimits(t *testing.T) {
 	for _, script := range []string{
@@ -132,7 +167,9 @@ func TestLimits(t *testing.T) {
 		`eval 'f() { eval f; }; f'`, `echo '. ./s' > s; . ./s`, `echo {1..999999999}`, `x='x x'; while :; do x="$x $x"; done; for i in $x; do :; done`,
 		`printf '%9999999d' 1`, `while printf '%0999d' 1; do :; done > f`,
 	} {
-		_, _, _, err := runShell(context.Background(), testMachine(t), script)
+		m := testMachine(t)
+		m.steps = MaxSteps - 200_000 // so that it does not take long
+		_, _, _, err := runShell(context.Background(), m, script)
 		var l *Limit
 		if !errors.As(err, &l) {
 			t.Errorf("%s: %v", script, err)

@@ -60,10 +60,20 @@ func runLua(ctx context.Context, s luaScript) (status int, err error) {
 		r.fatal = s.FS.refused
 	}
 	if r.fatal != nil {
-		return 1, r.fatal
+		return 1, &atLine{r.line, r.fatal}
 	}
 	return status, nil
 }
+
+// atLine is an error at a line of the script, 0 where it is not known.
+type atLine struct {
+	line int
+	err  error
+}
+
+func (a *atLine) Error() string { return a.err.Error() }
+
+func (a *atLine) Unwrap() error { return a.err }
 
 // luaRun is what all processes of a scriptlet share.
 //
@@ -83,6 +93,7 @@ type luaRun struct {
 	stdout  *luaFile
 	stderr  *luaFile
 	fatal   error // what has to end all
+	line    int   // where it happened
 }
 
 // luaProcess is what a fork copies.
@@ -151,7 +162,7 @@ func (m *luaMachine) chunk() error {
 	for i := range m.s.Args {
 		prefix += fmt.Sprintf("arg[%d] = tonumber(arg[%d]);", i+2, i+2)
 	}
-	proto, err := compileLua(prefix+m.s.Body, `[string "`+m.s.Chunk+`"]`)
+	proto, err := compileLua(prefix+m.s.Body, m.chunkName())
 	if err != nil {
 		var limit *Limit
 		if !errors.As(err, &limit) {
@@ -185,10 +196,25 @@ func (m *luaMachine) chunk() error {
 // fail ends everything. end ends the process.
 func (m *luaMachine) fail(err error) {
 	if m.fatal == nil {
-		m.fatal = err
+		m.fatal, m.line = err, m.currentLine()
 	}
 	m.ended = true
 }
+
+// currentLine is the line of the script that is being run, of its innermost function.
+func (m *luaMachine) currentLine() int {
+	for level := 0; ; level++ {
+		d, ok := m.state.GetStack(level)
+		if !ok {
+			return 0
+		}
+		if _, err := m.state.GetInfo("Sl", d, lua.LNil); err == nil && d.CurrentLine > 0 && d.Source == m.chunkName() {
+			return d.CurrentLine
+		}
+	}
+}
+
+func (m *luaMachine) chunkName() string { return `[string "` + m.s.Chunk + `"]` }
 
 func (m *luaMachine) end(status int) { m.ended, m.status = true, status }
 

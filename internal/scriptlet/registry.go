@@ -7,7 +7,7 @@ func Commands() map[string]Command {
 	all := map[string]Command{}
 	for _, table := range []map[string]Command{
 		fileCommands(), userCommands(), noopCommands(), ldconfigCommands(), alternativesCommands(), tmpfilesCommands(),
-		trustCommands(), systemctlCommands(), smallCommands(),
+		trustCommands(), systemctlCommands(), secretCommands(), smallCommands(),
 	} {
 		maps.Copy(all, table)
 	}

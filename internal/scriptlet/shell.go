@@ -21,6 +21,7 @@ type shell struct {
 	m      *machine
 	name   string   // $0
 	root   bool     // it runs the scriptlet itself
+	inner  int      // more than 0: lines are those of other text, of eval, a trap or another file
 	params []string // $1 ...
 	vars   map[string]*variable
 	scopes []map[string]*variable // what local variables hide, by function
@@ -212,7 +213,7 @@ func (s *shell) exitTrap(ctx context.Context) error {
 	delete(s.traps, "EXIT")
 	status := s.status
 	s.flow = flowNone
-	if err := s.source(ctx, body); err != nil {
+	if err := s.within(ctx, body); err != nil {
 		return err
 	}
 	if s.flow != flowExit {
@@ -232,6 +233,13 @@ func (s *shell) source(ctx context.Context, text string) error {
 		return &Unsupported{Command: s.name, Why: parseErr.Error()}
 	}
 	return nil
+}
+
+// within is source for text that is not the script's own.
+func (s *shell) within(ctx context.Context, text string) error {
+	s.inner++
+	defer func() { s.inner-- }()
+	return s.source(ctx, text)
 }
 
 // parseShell parses a script. With an error come the statements before it.
@@ -316,7 +324,7 @@ func (s *shell) stmt(ctx context.Context, st *syntax.Stmt) error {
 	if err == nil {
 		if line := int(st.Pos().Line()); line > 0 {
 			s.line = line
-			if s.root {
+			if s.root && s.inner == 0 {
 				s.m.line = line
 			}
 		}
@@ -416,7 +424,7 @@ func (s *shell) errTrap(ctx context.Context) error {
 	}
 	status := s.status
 	s.trapped = true
-	err := s.source(ctx, body)
+	err := s.within(ctx, body)
 	s.trapped = false
 	if !s.stopped() {
 		s.status = status

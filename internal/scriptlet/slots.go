@@ -2,6 +2,7 @@ package scriptlet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -110,7 +111,11 @@ func (e *Engine) interpret(ctx context.Context, m *machine, p *Package, s *rpm.S
 			},
 		})
 		m.sync()
-		return status, 0, m.failed(err)
+		var at *atLine
+		if errors.As(err, &at) {
+			line, err = at.line, at.err
+		}
+		return status, line, m.failed(err)
 	}
 	c.args = slices.Clone(s.Interpreter)
 	if s.Body != "" { // a program without a body is started bare (runExtScript in lib/rpmscript.c)

@@ -288,7 +288,7 @@ func (r *toolRun) open(p string, dash bool) (io.ReadCloser, error) {
 	case "/dev/stdin":
 		return io.NopCloser(r.Stdin), nil
 	case "/dev/random", "/dev/urandom":
-		return nil, r.unsupported("%s is random, and what is built must not be", device)
+		return nil, r.FS.checkRandom("/", device)
 	case "/dev/null", "/dev/stdout", "/dev/stderr":
 		return io.NopCloser(strings.NewReader("")), nil
 	default:
