@@ -19,6 +19,12 @@ const (
 	patternPort      = `^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])(/(tcp|udp|sctp))?$`
 	patternPackage   = `^[^@\s.-]([^\r\n\t]*[^\s])?$`
 	patternFilled    = `[^\s]`
+	patternKey       = `^[^#]*[^#\s][^#]*(#([0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}))?$`
+)
+
+const (
+	wantedKey = "a path or URL of a key"
+	hintKey   = "after # stands the whole fingerprint of the key to take, 40 or 64 hexadecimal digits"
 )
 
 const maxName = 128 // of an image
@@ -78,9 +84,9 @@ func repositoryShape() *shape {
 				kinds: kindList, item: &shape{kinds: kindString, pattern: `^[A-Za-z0-9][A-Za-z0-9._+-]*$`, wanted: "a path component"}}},
 			{name: "releasever", shape: &shape{doc: "Value of $releasever, taken as it is written.",
 				kinds: kindString | kindNumber, pattern: patternVersion, written: patternVersion, wanted: "a version"}},
-			{name: "gpgkey", shape: &shape{doc: "Public keys of the packages' signers: paths beside the recipe, or URLs.",
-				kinds: kindString | kindList, filled: true, pattern: patternFilled, wanted: "a path or URL",
-				item: &shape{kinds: kindString, pattern: patternFilled, wanted: "a path or URL", check: checkAddress}, check: checkAddress}},
+			{name: "gpgkey", shape: &shape{doc: "Public keys of the packages' signers: paths beside the recipe, or URLs. With #FINGERPRINT only that key of the file.",
+				kinds: kindString | kindList, filled: true, pattern: patternKey, wanted: wantedKey, hint: hintKey,
+				item: &shape{kinds: kindString, pattern: patternKey, wanted: wantedKey, hint: hintKey, check: checkAddress}, check: checkAddress}},
 			{name: "gpgcheck", shape: boolean("Whether packages must be signed.", true)},
 			{name: "repo_gpgcheck", shape: boolean("Whether repomd.xml must be signed.", false)},
 			{name: "modules", shape: &shape{}, refuse: "enabled module streams are not supported yet"},

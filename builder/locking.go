@@ -611,12 +611,13 @@ func (l *locking) keys(ctx context.Context, r Repository, p Platform) (*rpm.Keyr
 	if !r.GPGCheck {
 		return &rpm.Keyring{}, nil
 	}
-	urls, err := r.KeyURLs(p)
+	refs, err := r.KeyRefs(p)
 	if err != nil {
 		return nil, err
 	}
 	f := l.result.File
-	for _, u := range urls {
+	for _, ref := range refs {
+		u := ref.Address
 		if !isURL(u) || slices.ContainsFunc(f.Keys, func(k LockedKey) bool { return k.Address == u }) {
 			continue
 		}

@@ -359,7 +359,7 @@ func (l *loader) checkRepository(repo *node, f *faults) {
 		if err == nil {
 			_, err = fileURL(n.text, r.Dir)
 		}
-		if err == nil && repo.place.builtin && !isURL(n.text) {
+		if err == nil && n.place.builtin && !isURL(n.text) {
 			err = errors.New("a built-in recipe has no repository beside it: " + n.text)
 		}
 		addFault(n, err)

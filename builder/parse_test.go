@@ -516,7 +516,7 @@ func FuzzRecipe(f *testing.F) {
 			if _, err := r.Repository.BaseURLs(p); err != nil {
 				t.Errorf("a recipe without faults has no address: %v", err)
 			}
-			if _, err := r.Repository.KeyURLs(p); err != nil {
+			if _, err := r.Repository.KeyRefs(p); err != nil {
 				t.Errorf("a recipe without faults has no keys: %v", err)
 			}
 		}

@@ -40,7 +40,7 @@ type Repository struct {
 	Metalink     string   // URL of a metalink of repomd.xml
 	Components   []string // values of $component; empty when the repository is one
 	ReleaseVer   string
-	GPGKeys      []string // paths or URLs, with their variables
+	GPGKeys      []string // paths or URLs, with their variables; #FINGERPRINT after one takes only that key of the file
 	GPGCheck     bool
 	RepoGPGCheck bool
 	Dir          string // absolute directory of the recipe that says it: where relative paths start

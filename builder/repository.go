@@ -7,10 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -219,59 +215,6 @@ func (repo *repository) read(ctx context.Context, src *component, kind string, p
 	}
 	return nil
 }
-
-// loadKeys reads the recipe's keys. A key that the OpenPGP library does not know is remarked on and left out.
-func loadKeys(ctx context.Context, client *fetch.Client, r Repository, p Platform, o Options) (*rpm.Keyring, error) {
-	urls, err := r.KeyURLs(p)
-	if err != nil {
-		return nil, err
-	}
-	keys := &rpm.Keyring{}
-	for _, u := range urls {
-		content, err := keyContent(ctx, client, u, o)
-		if err != nil {
-			return nil, fmt.Errorf("reading key %s: %w", u, err)
-		}
-		_, skipped, err := keys.Add(content)
-		if err != nil {
-			return nil, &VerifyError{What: "key " + u, Err: err}
-		}
-		for _, reason := range skipped {
-			o.Report.Report(Event{Phase: PhaseMetadata, Message: fmt.Sprintf("key %s: one key is passed over: %v", u, reason)})
-		}
-	}
-	return keys, nil
-}
-
-func keyContent(ctx context.Context, client *fetch.Client, u string, o Options) ([]byte, error) {
-	if name, ok := strings.CutPrefix(u, builtinPrefix); ok {
-		if o.Builtin == nil {
-			return nil, fmt.Errorf("there are no built-in keys here")
-		}
-		return fs.ReadFile(o.Builtin, name)
-	}
-	if !isURL(u) {
-		f, err := os.Open(u)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		return io.ReadAll(io.LimitReader(f, maxKeySize))
-	}
-	request := fetch.Request{URLs: []string{u}, Size: -1, MaxSize: maxKeySize}
-	for _, k := range o.Keys {
-		if k.Address == u {
-			request.Digest = "sha256:" + k.SHA256
-			if o.KeyDir != "" {
-				request.URLs = append(request.URLs, (&url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(o.KeyDir, k.file()))}).String())
-			}
-		}
-	}
-	return client.Bytes(ctx, request)
-}
-
-// file is a key's name in a directory of keys.
-func (k LockedKey) file() string { return k.SHA256[:16] + ".asc" }
 
 func hexSHA256(content []byte) string {
 	sum := sha256.Sum256(content)

@@ -52,26 +52,6 @@ func (r Repository) BaseURLs(p Platform) ([]ComponentURL, error) {
 	return urls, nil
 }
 
-// KeyURLs returns r.GPGKeys for platform p with variables replaced: URLs stay URLs, paths become absolute paths, and
-// builtin:PATH is a file of the built-in recipes.
-func (r Repository) KeyURLs(p Platform) ([]string, error) {
-	var keys []string
-	for _, k := range r.GPGKeys {
-		if err := r.checkVariables(k, false); err != nil {
-			return nil, err
-		}
-		expanded, err := r.expand(k, p, "")
-		if err != nil {
-			return nil, err
-		}
-		if !isURL(expanded) && !strings.HasPrefix(expanded, builtinPrefix) && !filepath.IsAbs(expanded) {
-			expanded = filepath.Join(r.Dir, expanded)
-		}
-		keys = append(keys, expanded)
-	}
-	return keys, nil
-}
-
 // address is the one of BaseURL, MirrorList and Metalink that is set.
 func (r Repository) address() (string, Source) {
 	switch {

@@ -69,17 +69,18 @@ func TestBadBaseURLs(t *testing.T) {
 	}
 }
 
-func TestKeyURLs(t *testing.T) {
-	r := Repository{GPGKeys: []string{"keys/K-$releasever_major", "/etc/K", "https://a.example/$basearch", "builtin:ubi9/K"}, ReleaseVer: "9.2", Dir: "/src"}
-	got, err := r.KeyURLs(Platform{"linux", "386", ""})
+func TestKeyRefs(t *testing.T) {
+	const fpr = "567E347AD0044ADE55BA8A5F199E2F91FD431D51"
+	r := Repository{GPGKeys: []string{"keys/K-$releasever_major", "/etc/K", "https://a.example/$basearch", "builtin:ubi9/K#" + fpr}, ReleaseVer: "9.2", Dir: "/src"}
+	got, err := r.KeyRefs(Platform{"linux", "386", ""})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"/src/keys/K-9", "/etc/K", "https://a.example/i386", "builtin:ubi9/K"}, got); diff != "" {
+	if diff := cmp.Diff([]KeyRef{{"/src/keys/K-9", ""}, {"/etc/K", ""}, {"https://a.example/i386", ""}, {"builtin:ubi9/K", fpr}}, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	r.GPGKeys = []string{"$component"}
-	if got, err := r.KeyURLs(Platform{"linux", "amd64", ""}); err == nil {
+	if got, err := r.KeyRefs(Platform{"linux", "amd64", ""}); err == nil {
 		t.Errorf("a key of a component: %v", got)
 	}
 }

@@ -473,7 +473,7 @@ func TestFirstRecipes(t *testing.T) {
 					t.Errorf("address %s", u.URL)
 				}
 			}
-			if keys, err := r.Repository.KeyURLs(amd64); err != nil || len(keys) != 1 || !r.Repository.GPGCheck {
+			if keys, err := r.Repository.KeyRefs(amd64); err != nil || len(keys) != 1 || !r.Repository.GPGCheck {
 				t.Errorf("keys %v, %v", keys, err)
 			}
 		})

@@ -190,17 +190,17 @@ func (v *vendoring) wanted(recipes []*Recipe, p Platform) (*LockedPlatform, erro
 
 // keys writes the recipe's keys.
 func (v *vendoring) keys(ctx context.Context, r Repository, p Platform) error {
-	urls, err := r.KeyURLs(p)
+	refs, err := r.KeyRefs(p)
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Join(v.dir, "keys"), 0o777); err != nil {
 		return err
 	}
-	for _, u := range urls {
-		content, err := keyContent(ctx, v.client, u, v.options)
+	for _, ref := range refs {
+		content, err := keyContent(ctx, v.client, ref.Address, v.options)
 		if err != nil {
-			return fmt.Errorf("reading key %s: %w", u, err)
+			return fmt.Errorf("reading key %s: %w", ref.Address, err)
 		}
 		name := "keys/" + LockedKey{SHA256: hexSHA256(content)}.file()
 		if slices.Contains(v.result.Keys, name) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
@@ -59,8 +60,9 @@ const (
 
 // Add reads one file, armored or binary, that may hold several keys or armored blocks with text around them. Keys it has
 // already gain the new file's self-signatures and revocations. A key of an unknown kind is reported in skipped; that
-// there is no key at all is an error, and the keyring is unchanged then.
-func (k *Keyring) Add(data []byte) (added []Key, skipped []error, err error) {
+// there is no key at all is an error, and the keyring is unchanged then. With fingerprints, in hex, only the certificates
+// whose primary keys have them are taken, and that one of them is not there is an error.
+func (k *Keyring) Add(data []byte, fingerprints ...string) (added []Key, skipped []error, err error) {
 	if len(data) > MaxKeyFile {
 		return nil, nil, fmt.Errorf("reading keys: %d bytes: more than %d", len(data), MaxKeyFile)
 	}
@@ -80,13 +82,41 @@ func (k *Keyring) Add(data []byte) (added []Key, skipped []error, err error) {
 	if len(p.certs) == 0 {
 		return nil, p.skipped, fmt.Errorf("reading keys: %w", errors.Join(append([]error{errors.New("no usable key in it")}, p.skipped...)...))
 	}
+	if len(fingerprints) > 0 {
+		if p.certs, err = pinned(p.certs, fingerprints); err != nil {
+			return nil, p.skipped, err
+		}
+	}
 	sum := sha256.Sum256(data)
 	k.files = append(k.files, sum[:]...)
+	k.files = append(k.files, strings.ToLower(strings.Join(fingerprints, "#"))...)
 	for _, c := range p.certs {
 		k.merge(c)
 		added = append(added, c.id)
 	}
 	return added, p.skipped, nil
+}
+
+// pinned are the certificates with one of the fingerprints.
+func pinned(certs []*certificate, fingerprints []string) ([]*certificate, error) {
+	var taken []*certificate
+	var missing, held []string
+	for _, f := range fingerprints {
+		is := func(c *certificate) bool { return strings.EqualFold(c.id.Fingerprint, f) }
+		if !slices.ContainsFunc(certs, is) {
+			missing = append(missing, strings.ToLower(f))
+		}
+	}
+	for _, c := range certs {
+		held = append(held, c.id.Fingerprint)
+		if slices.ContainsFunc(fingerprints, func(f string) bool { return strings.EqualFold(c.id.Fingerprint, f) }) {
+			taken = append(taken, c)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("reading keys: no key with the fingerprint %s; held are %s", strings.Join(missing, ", "), strings.Join(held, ", "))
+	}
+	return taken, nil
 }
 
 func (k *Keyring) merge(c *certificate) {

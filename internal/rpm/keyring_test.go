@@ -90,6 +90,23 @@ func TestKeyringAdd(t *testing.T) {
 	}
 }
 
+// TestKeyringPinned takes one key of a file of two, and refuses a file without it.
+func TestKeyringPinned(t *testing.T) {
+	one, two, other := newKey(t, 0), newKey(t, 0), newKey(t, 0)
+	file := append(public(t, one), public(t, two)...)
+	var k Keyring
+	if added, _, err := k.Add(file, fingerprint(two)); err != nil || len(added) != 1 || added[0].ID != keyHex(two.PrimaryKey.KeyId) || len(k.Keys()) != 1 {
+		t.Errorf("added %v: %v", added, err)
+	}
+	_, _, err := k.Add(file, fingerprint(two), fingerprint(other))
+	if err == nil || !strings.Contains(err.Error(), "no key with the fingerprint "+strings.ToLower(fingerprint(other))+"; held are "+strings.ToLower(fingerprint(one))) {
+		t.Errorf("a file without the key: %v", err)
+	}
+	if len(k.Keys()) != 1 {
+		t.Errorf("taken all the same: %v", k.Keys())
+	}
+}
+
 func fingerprint(e *openpgp.Entity) string {
 	const digits = "0123456789abcdef"
 	var b strings.Builder
