@@ -2,6 +2,8 @@ package builder
 
 import (
 	"fmt"
+	"io/fs"
+	"path"
 	"slices"
 	"strings"
 )
@@ -16,6 +18,8 @@ type distribution struct {
 	address  string   // with VERSION where it names the version without a variable
 	parts    []string // components
 	key      string
+	pins     []string // fingerprint of the key of each version
+	more     string   // one more key, with its fingerprint
 	notes    []string // comments of the repository
 	repomd   bool     // the vendor signs repomd.xml
 	shell    string   // a package to begin with
@@ -23,42 +27,51 @@ type distribution struct {
 	unnamed  bool     // the repository has no releasever
 }
 
+// Fingerprints of keys of several versions.
+const (
+	redHat   = "567E347AD0044ADE55BA8A5F199E2F91FD431D51"
+	centOS   = "99DB70FAE1D7CE227FB6488205B555B38483C65D"
+	openSUSE = "AD485664E901B867051AB15F35A2F86E29B700A4"
+)
+
 func distributions() []distribution {
 	baseApp := []string{"BaseOS", "AppStream"}
 	return []distribution{
 		{name: "ubi", versions: []string{"9", "10"}, source: "baseurl",
 			address: "https://cdn-ubi.redhat.com/content/public/ubi/dist/ubi$releasever/$releasever/$basearch/$component/os",
-			parts:   []string{"baseos", "appstream"}, key: "https://security.access.redhat.com/data/fd431d51.txt", shell: "coreutils-single"},
+			parts:   []string{"baseos", "appstream"}, key: "builtin:ubiVERSION/RPM-GPG-KEY-redhat-release", pins: []string{redHat, redHat}, shell: "coreutils-single"},
 		{name: "centos-stream", also: []string{"centos"}, versions: []string{"9"}, source: "baseurl",
 			address: "https://mirror.stream.centos.org/$releasever-stream/$component/$basearch/os",
-			parts:   baseApp, key: "https://www.centos.org/keys/RPM-GPG-KEY-CentOS-Official", shell: "coreutils-single"},
+			parts:   baseApp, key: "https://www.centos.org/keys/RPM-GPG-KEY-CentOS-Official", pins: []string{centOS}, shell: "coreutils-single"},
 		{name: "centos-stream", also: []string{"centos"}, versions: []string{"10"}, source: "baseurl",
 			address: "https://mirror.stream.centos.org/$releasever-stream/$component/$basearch/os",
-			parts:   baseApp, key: "https://www.centos.org/keys/RPM-GPG-KEY-CentOS-Official-SHA256", shell: "coreutils-single"},
+			parts:   baseApp, key: "builtin:centos-stream/RPM-GPG-KEY-CentOS-Official-SHA256", pins: []string{centOS}, shell: "coreutils-single"},
 		{name: "rocky", also: []string{"rockylinux"}, versions: []string{"9", "10"}, source: "baseurl",
 			address: "https://download.rockylinux.org/pub/rocky/$releasever/$component/$basearch/os",
-			parts:   baseApp, key: "https://download.rockylinux.org/pub/rocky/RPM-GPG-KEY-Rocky-$releasever_major", shell: "coreutils-single"},
+			parts:   baseApp, key: "https://download.rockylinux.org/pub/rocky/RPM-GPG-KEY-Rocky-$releasever_major",
+			pins: []string{"21CB256AE16FC54C6E652949702D426D350D275D", "FC226859C0860BF0DDB95B085B106C736FEDFC85"}, shell: "coreutils-single"},
 		{name: "almalinux", also: []string{"alma"}, versions: []string{"9", "10"}, source: "baseurl",
 			address: "https://repo.almalinux.org/almalinux/$releasever/$component/$basearch/os",
-			parts:   baseApp, key: "https://repo.almalinux.org/almalinux/RPM-GPG-KEY-AlmaLinux-$releasever_major", shell: "coreutils-single"},
-		{name: "fedora", versions: []string{"43"}, open: true, source: "metalink",
+			parts:   baseApp, key: "https://repo.almalinux.org/almalinux/RPM-GPG-KEY-AlmaLinux-$releasever_major",
+			pins: []string{"BF18AC2876178908D6E71267D36CB86CB86B3716", "EE6DB7B98F5BF5EDD9DA0DE5DEE5C11CC2A1E572"}, shell: "coreutils-single"},
+		{name: "fedora", versions: []string{"43", "44"}, open: true, source: "metalink",
 			address: "https://mirrors.fedoraproject.org/metalink?repo=$component&arch=$basearch",
-			parts:   []string{"fedora-VERSION", "updates-released-fVERSION"}, key: "https://fedoraproject.org/fedora.gpg", shell: "coreutils-single"},
+			parts:   []string{"fedora-VERSION", "updates-released-fVERSION"}, key: "https://fedoraproject.org/fedora.gpg",
+			pins: []string{"C6E7F081CF80E13146676E88829B606631645531", "36F612DCF27F7D1A48A835E4DBFCF71C6D9F90A6"}, shell: "coreutils-single"},
 		{name: "amazonlinux", also: []string{"amazon", "al"}, versions: []string{"2023"}, rolling: "latest", open: true, source: "mirrorlist",
 			address: "https://cdn.amazonlinux.com/al2023/core/mirrors/$releasever/$basearch/mirror.list",
-			key:     "RPM-GPG-KEY-amazon-linux-2023", shell: "coreutils-single",
-			notes: []string{"Pin a dated release here, such as 2023.9.20251117, to stay on it.",
-				"The key is /etc/pki/rpm-gpg/RPM-GPG-KEY-amazon-linux-2023 of any Amazon Linux 2023: copy it beside this file."}},
+			key:     "builtin:amazonlinux/RPM-GPG-KEY-amazon-linux-2023", pins: []string{"B21C50FA44A99720EAA72F7FE951904AD832C631"}, shell: "coreutils-single",
+			notes: []string{"Pin a dated release here, such as 2023.9.20251117, to stay on it."}},
 		{name: "azurelinux", also: []string{"azl", "mariner"}, versions: []string{"3.0"}, source: "baseurl",
 			address: "https://packages.microsoft.com/azurelinux/$releasever/prod/base/$basearch",
-			key:     "MICROSOFT-RPM-GPG-KEY", repomd: true, shell: "coreutils",
-			notes: []string{"The key is /etc/pki/rpm-gpg/MICROSOFT-RPM-GPG-KEY of any Azure Linux 3: copy it beside this file."}},
+			key:     "builtin:azurelinux/MICROSOFT-RPM-GPG-KEY", pins: []string{"2BC94FFF7015A5F28F1537AD0CD9FED33135CE90"},
+			more: "builtin:azurelinux/MICROSOFT-METADATA-GPG-KEY#BC528686B50D79E339D3721CEB3E94ADBE1229CF", repomd: true, shell: "coreutils"},
 		{name: "opensuse-leap", also: []string{"leap", "opensuse"}, versions: []string{"16.0"}, open: true, source: "baseurl",
 			address: "https://download.opensuse.org/distribution/leap/$releasever/repo/oss",
-			key:     "https://download.opensuse.org/distribution/leap/$releasever/repo/oss/repodata/repomd.xml.key", repomd: true, shell: "coreutils"},
+			key:     "https://download.opensuse.org/distribution/leap/$releasever/repo/oss/repodata/repomd.xml.key", pins: []string{openSUSE}, repomd: true, shell: "coreutils"},
 		{name: "opensuse-tumbleweed", also: []string{"tumbleweed"}, versions: []string{""}, unnamed: true, source: "baseurl",
 			address: "https://download.opensuse.org/tumbleweed/repo/oss",
-			key:     "https://download.opensuse.org/tumbleweed/repo/oss/repodata/repomd.xml.key", repomd: true, shell: "coreutils",
+			key:     "https://download.opensuse.org/tumbleweed/repo/oss/repodata/repomd.xml.key", pins: []string{openSUSE}, repomd: true, shell: "coreutils",
 			notes: []string{"This address is for x86_64; other architectures are under https://download.opensuse.org/ports/."}},
 	}
 }
@@ -113,7 +126,11 @@ func FirstRecipe(distro string) ([]byte, error) {
 	if !d.unnamed {
 		line("  releasever: %q", d.releaseVer(version))
 	}
-	line("  gpgkey: [%s]", d.key)
+	line("  # The vendor's key, of which only the one with this fingerprint is taken. A path beside this file does as well.")
+	line("  gpgkey:")
+	for _, key := range d.keys(version) {
+		line("    - %s", key)
+	}
 	if d.repomd {
 		line("  repo_gpgcheck: true")
 	}
@@ -121,22 +138,38 @@ func FirstRecipe(distro string) ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// FirstChild writes a commented recipe that extends another, such as builtin:ubi9/micro.
-func FirstChild(parent string) []byte {
-	return fmt.Appendf(nil, `# A recipe that takes the repository and the packages of another and adds its own:
-# slim build recipe.yaml makes the image.
-# slim schema > recipe.schema.json, and an editor completes keys and shows their meaning:
-# yaml-language-server: $schema=recipe.schema.json
+// CopiedFile is one file of a built-in recipe that is copied.
+type CopiedFile struct {
+	Name    string // without a directory
+	Content []byte
+}
 
-name: my-image
-extends: %s
-
-# What comes on top of the parent's: a name, name.arch, an exact version, a path or a capability.
-packages: [bash]
-
-image:
-  cmd: [/bin/bash]
-`, parent)
+// CopyRecipe returns a built-in recipe, given as DIR/NAME, its parents and their keys: files that make the same image
+// wherever they stand together. The recipe itself is the first.
+func CopyRecipe(builtin fs.FS, name string) ([]CopiedFile, error) {
+	r, err := ReadRecipe(builtinPrefix+name, RecipeOptions{Builtin: builtin})
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, file := range append([]*Recipe{r}, r.Parents...) {
+		paths = append(paths, strings.TrimPrefix(file.File, builtinPrefix)+".yaml")
+	}
+	for _, key := range r.Repository.GPGKeys {
+		if key, ok := strings.CutPrefix(key, builtinPrefix); ok {
+			file, _, _ := strings.Cut(key, "#")
+			paths = append(paths, file)
+		}
+	}
+	var files []CopiedFile
+	for _, p := range paths {
+		content, err := fs.ReadFile(builtin, p)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, CopiedFile{Name: path.Base(p), Content: content})
+	}
+	return files, nil
 }
 
 const restOfRecipe = `
@@ -192,6 +225,18 @@ func findDistribution(distro string) (distribution, string, bool) {
 		}
 	}
 	return distribution{}, "", false
+}
+
+// keys are the entries of gpgkey. The key of a version that is not in the table has no fingerprint.
+func (d distribution) keys(version string) []string {
+	key := strings.ReplaceAll(d.key, "VERSION", version)
+	if i := slices.Index(d.versions, version); i >= 0 {
+		key += "#" + d.pins[i]
+	}
+	if d.more == "" {
+		return []string{key}
+	}
+	return []string{key, d.more}
 }
 
 func (d distribution) releaseVer(version string) string {

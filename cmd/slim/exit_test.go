@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -85,24 +84,6 @@ func TestAnswerThatCannotBeWrittenIsAFailure(t *testing.T) {
 type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken") }
-
-func TestInitFromBuiltin(t *testing.T) {
-	builtin := fstest.MapFS{"ubi9/micro.yaml": {Data: []byte("x")}, "ubi9/httpd.yaml": {Data: []byte("x")}}
-	for _, args := range [][]string{{"--from", "micro", "ubi:9"}, {"--from", "micro", "ubi9"}, {"--from", "builtin:ubi9/micro"}} {
-		env, stdout, stderr := testEnvironment()
-		env.builtin = builtin
-		code := run(t.Context(), append([]string{"init", "-o", "-"}, args...), env)
-		if code != exitDone || !bytes.Contains(stdout.Bytes(), []byte("\nextends: builtin:ubi9/micro\n")) {
-			t.Errorf("%v: exit code %d, %s%s", args, code, stdout, stderr)
-		}
-	}
-	env, stdout, stderr := testEnvironment()
-	env.builtin = builtin
-	if code := run(t.Context(), []string{"init", "-o", "-", "--from", "nginx", "ubi9"}, env); code != exitUsage || stdout.Len() > 0 ||
-		stderr.String() != "slim: unknown built-in recipe \"ubi9/nginx\"\nslim: hint: known are ubi9/httpd, ubi9/micro\n" {
-		t.Errorf("exit code %d, %q", code, stderr)
-	}
-}
 
 func TestRecipeFlags(t *testing.T) {
 	env, _, _ := testEnvironment()
