@@ -25,7 +25,7 @@ type Key struct {
 // is safe for concurrent use once the last Add has returned.
 type Keyring struct {
 	certs []*certificate
-	files []byte // SHA-256 of each file that was added
+	files []byte // SHA-256 of each file that was added, and the fingerprints that were taken of it
 }
 
 // Limits of a key file.
