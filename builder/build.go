@@ -35,6 +35,7 @@ type Image struct {
 // PlatformImage is the image of one platform and what is known of how it came to be.
 type PlatformImage struct {
 	Platform Platform
+	Created  time.Time // SOURCE_DATE_EPOCH, or the newest build time of its packages
 	Image    v1.Image
 	Layers   []Layer
 	Packages []LockedPackage
@@ -96,7 +97,7 @@ func Build(ctx context.Context, r *Recipe, lock *Lock, o Options) (_ *Image, err
 		return nil, err
 	}
 	for _, p := range r.Platforms {
-		built, err := img.platform(ctx, client, r, lock.platform(p), o)
+		built, err := img.platform(ctx, client, r, lock, p, o)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p, err)
 		}
@@ -116,12 +117,13 @@ func (i *Image) index(r *Recipe) error {
 		platforms[k] = p.Platform.v1()
 	}
 	var err error
-	i.Index, err = image.Index(images, platforms, i.annotations(r))
+	i.Index, err = image.Index(images, platforms, annotations(r, i.Created))
 	return err
 }
 
 // platform builds the image of one platform, or takes it as it was built before.
-func (i *Image) platform(ctx context.Context, client *fetch.Client, r *Recipe, l *LockedPlatform, o Options) (*PlatformImage, error) {
+func (i *Image) platform(ctx context.Context, client *fetch.Client, r *Recipe, lock *Lock, p Platform, o Options) (*PlatformImage, error) {
+	l := lock.platform(p)
 	keys := &rpm.Keyring{}
 	var err error
 	if r.Repository.GPGCheck {
@@ -129,11 +131,11 @@ func (i *Image) platform(ctx context.Context, client *fetch.Client, r *Recipe, l
 			return nil, err
 		}
 	}
-	packer, err := image.NewPacker(shelf{i.cache}, image.PackOptions{Compression: r.Layers.Compression, Jobs: o.jobs()})
+	packer, err := i.packer(r, o)
 	if err != nil {
 		return nil, err
 	}
-	key, err := i.imageKey(r, l, keys)
+	key, err := i.imageKey(r, lock, p, keys, o)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +144,7 @@ func (i *Image) platform(ctx context.Context, client *fetch.Client, r *Recipe, l
 		return nil, err
 	}
 	if result == nil {
-		if result, layers, err = i.assemble(ctx, client, r, l, keys, packer, o); err != nil {
+		if result, layers, err = i.assemble(ctx, client, r, lock, p, keys, o); err != nil {
 			return nil, err
 		}
 		if err := i.remember(key, result, layers); err != nil {
@@ -154,26 +156,43 @@ func (i *Image) platform(ctx context.Context, client *fetch.Client, r *Recipe, l
 		}
 	}
 	out := &PlatformImage{
-		Platform: l.Platform, Packages: l.Packages, Layers: layers, Stripped: result.Stripped, Unevaluated: result.Unevaluated,
+		Platform: p, Created: time.Unix(o.epoch(l), 0).UTC(), Packages: l.Packages, Layers: layers, Stripped: result.Stripped, Unevaluated: result.Unevaluated,
 	}
-	out.Image, err = image.New(*i.spec(r, result.User, out, o))
+	out.Image, err = image.New(*spec(r, result.User, out, o))
 	return out, err
 }
 
-// assemble installs the packages and makes the layers.
-func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l *LockedPlatform, keys *rpm.Keyring, packer *image.Packer, o Options) (*known, []Layer, error) {
+func (i *Image) packer(r *Recipe, o Options) (*image.Packer, error) {
+	return image.NewPacker(shelf{i.cache}, image.PackOptions{Compression: r.Layers.Compression, Jobs: o.jobs()})
+}
+
+// epoch is the time of an image of one platform: SOURCE_DATE_EPOCH, or the newest build time of its packages.
+func (o Options) epoch(l *LockedPlatform) int64 {
+	if o.Epoch != nil {
+		return *o.Epoch
+	}
+	return l.newestBuild()
+}
+
+// assemble installs the packages and makes the layers: first those of the recipe that it extends.
+func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, lock *Lock, p Platform, keys *rpm.Keyring, o Options) (*known, []Layer, error) {
+	l := lock.platform(p)
 	set, err := openPackages(ctx, i.cache, client, l, keys, !r.Repository.GPGCheck, o)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer set.Close()
+	o.Report.Report(Event{Phase: PhaseTree, TotalItems: len(set.packages)})
+	below, err := i.below(ctx, r, lock, p, set.packages, o)
+	if err != nil {
+		return nil, nil, err
+	}
 	out := &known{}
 	remark := func(message string) {
 		out.Remarks = append(out.Remarks, message)
 		o.Report.Report(Event{Phase: PhaseTree, Message: message})
 	}
-	o.Report.Report(Event{Phase: PhaseTree, TotalItems: len(set.packages)})
-	t, err := newRoot(ctx, r, l.Platform, set.packages, i.Created.Unix(), i.work, remark)
+	t, err := newRoot(ctx, r, p, set.packages, o.epoch(l), i.work, remark)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -182,12 +201,56 @@ func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l
 		return nil, nil, err
 	}
 	out.Stripped, out.Unevaluated = t.stripped(), t.unevaluated()
-	cut, err := t.cut(r.Layers, l)
-	if err != nil {
-		return nil, nil, err
-	}
-	layers, err := writeLayers(ctx, packer, cut, o)
+	layers, err := i.stack(ctx, r, l, t, below, o)
 	return out, layers, err
+}
+
+// below makes the layers of the recipe that r extends as they are when that is built itself, of its own packages alone;
+// none when r extends nothing. packages are at least those.
+func (i *Image) below(ctx context.Context, r *Recipe, lock *Lock, p Platform, packages []*rpm.Package, o Options) (*stack, error) {
+	if lock.Parent == nil {
+		return &stack{}, nil
+	}
+	r, lock = r.Parents[0], lock.Parent
+	below, err := i.below(ctx, r, lock, p, packages, o)
+	if err != nil {
+		return nil, err
+	}
+	l := lock.platform(p)
+	out := &stack{packages: map[string]bool{}}
+	for _, pkg := range l.Packages {
+		out.packages[pkg.NEVRA.String()] = true
+	}
+	own := slices.DeleteFunc(slices.Clone(packages), func(p *rpm.Package) bool { return !out.packages[p.NEVRA().String()] })
+	quiet := o
+	quiet.Report = nil // what there is to say of its packages is said again
+	t, err := newRoot(ctx, r, p, own, o.epoch(l), i.work, func(string) {})
+	if err != nil {
+		return nil, fmt.Errorf("layers of %s: %w", r.File, err)
+	}
+	defer t.close()
+	if out.layers, err = i.stack(ctx, r, l, t, below, quiet); err != nil {
+		return nil, fmt.Errorf("layers of %s: %w", r.File, err)
+	}
+	out.shows, err = t.shows()
+	return out, err
+}
+
+// stack makes the layers of a root over those below, and returns all of them.
+func (i *Image) stack(ctx context.Context, r *Recipe, l *LockedPlatform, t *root, below *stack, o Options) ([]Layer, error) {
+	parts, err := t.cut(r.Layers, l, below)
+	if err != nil {
+		return nil, err
+	}
+	packer, err := i.packer(r, o)
+	if err != nil {
+		return nil, err
+	}
+	own, err := writeLayers(ctx, packer, parts, o)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(below.layers, own), nil
 }
 
 // writeLayers makes the layers, and returns them in order.
@@ -247,12 +310,12 @@ func (t *root) stripped() []Stripped {
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // spec is the config of the image.
-func (i *Image) spec(r *Recipe, user string, built *PlatformImage, o Options) *image.Spec {
+func spec(r *Recipe, user string, built *PlatformImage, o Options) *image.Spec {
 	s := &image.Spec{
 		OS: built.Platform.OS, Architecture: built.Platform.Architecture, Variant: built.Platform.Variant,
 		Entrypoint: r.Image.Entrypoint, Cmd: r.Image.Cmd, WorkingDir: r.Image.WorkDir, StopSignal: r.Image.StopSignal,
 		ExposedPorts: r.Image.Ports, Volumes: r.Image.Volumes, Labels: r.Image.Labels,
-		Annotations: i.annotations(r), Created: i.Created, User: user,
+		Annotations: annotations(r, built.Created), Created: built.Created, User: user,
 	}
 	if !slices.ContainsFunc(r.Image.Env, func(e EnvVar) bool { return e.Name == "PATH" }) {
 		s.Env = append(s.Env, "PATH="+defaultPath)
@@ -295,9 +358,9 @@ func (t *root) numericUser(user string) (string, error) {
 }
 
 // annotations are the recipe's, over those that every image has.
-func (i *Image) annotations(r *Recipe) map[string]string {
+func annotations(r *Recipe, created time.Time) map[string]string {
 	a := map[string]string{
-		"org.opencontainers.image.created": i.Created.Format(time.RFC3339),
+		"org.opencontainers.image.created": created.Format(time.RFC3339),
 		"org.opencontainers.image.title":   r.Name,
 	}
 	if !r.Repository.GPGCheck {

@@ -233,9 +233,13 @@ func decodeImage(n *node) ImageConfig {
 }
 
 func decodeLayers(n *node) Layers {
+	strategy, budget := orText(n.get("strategy"), strategySplit), defaultBudget
+	if strategy == strategyPackage {
+		budget = maxLayers
+	}
 	return Layers{
-		Strategy:    orText(n.get("strategy"), "split"),
-		Budget:      n.get("budget").number(defaultBudget),
+		Strategy:    strategy,
+		Budget:      n.get("budget").number(budget),
 		Compression: orText(n.get("compression"), "gzip"),
 	}
 }

@@ -96,8 +96,8 @@ file /usr/share/came "x"
 package rebuilt-1-1.noarch
 file /usr/share/rebuilt "y"
 `)
-	one := buildRecipe(t, testRecipe(t, before, "packages: [kept, grown, gone, rebuilt]\nimage: {user: \"1\", env: {A: b}, cmd: [a b]}"), Options{})
-	two := buildRecipe(t, testRecipe(t, after, "packages: [kept, grown, came, rebuilt]\nimage: {user: \"2\", env: {C: d}, cmd: [a, b]}"), Options{})
+	one := buildRecipe(t, testRecipe(t, before, "packages: [kept, grown, gone, rebuilt]\nimage: {user: \"1\", env: {A: b}, cmd: [a b]}\nlayers: {strategy: package}"), Options{})
+	two := buildRecipe(t, testRecipe(t, after, "packages: [kept, grown, came, rebuilt]\nimage: {user: \"2\", env: {C: d}, cmd: [a, b]}\nlayers: {strategy: package}"), Options{})
 	d := diffIt(t, writeImage(t, one.Platforms[0].Image), writeImage(t, two.Platforms[0].Image))
 	var packages []string
 	for _, p := range d.Images[0].Packages {

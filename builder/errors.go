@@ -35,6 +35,7 @@ func KindOf(err error) FailureKind {
 		registry   *store.RegistryError
 		stale      *StaleError
 		usage      *LockUsageError
+		layers     *LayersError
 	)
 	mismatch := errors.As(err, &transfer) && (transfer.Kind == fetch.Mismatch || transfer.Kind == fetch.TooLarge)
 	switch {
@@ -44,7 +45,7 @@ func KindOf(err error) FailureKind {
 		return FailedResolution
 	case errors.As(err, &stale):
 		return FailedGate
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &layers):
 		return FailedUsage
 	case errors.As(err, &registry):
 		return FailedNetwork
@@ -70,6 +71,10 @@ func HintOf(err error) string {
 	var usage *LockUsageError
 	if errors.As(err, &usage) {
 		return usage.Hint
+	}
+	var layers *LayersError
+	if errors.As(err, &layers) {
+		return "lower layers.budget of the recipes that it extends"
 	}
 	return ""
 }

@@ -10,8 +10,7 @@ import (
 	"slim/internal/rpm"
 )
 
-// DefaultCore are the packages that nearly everything runs on: whether a fleet has one build of each is asked first. What
-// is on the direct execution path of two members belongs to the core, too.
+// DefaultCore are the packages that nearly everything runs on: whether a fleet has one build of each is asked first.
 func DefaultCore() []string { return []string{"glibc", "libgcc", "openssl-libs", "zlib"} }
 
 // Fleet is what a set of images runs, and in how many builds.
@@ -46,7 +45,6 @@ type FleetBuild struct {
 	rpm.NEVRA
 	Header string // SHA-256 of the signed header, in hex; "" when only metadata is known
 	Size   int64  // installed, in bytes, as the package says
-	Tier   Tier   // on the execution path of the member; "" where that is not known
 }
 
 // FleetLayer is a layer in a registry.
@@ -66,7 +64,6 @@ type FleetPackage struct {
 type FleetInUse struct {
 	FleetBuild
 	Members []int // indexes into Fleet.Members
-	Direct  int   // how many of Members have it on their direct execution path
 }
 
 // Standard is a set of core builds that some members run: within it no two have different builds of the same. The first
@@ -86,17 +83,17 @@ type Sharing struct {
 
 // FleetOptions say how members are looked at.
 type FleetOptions struct {
-	Core []string // names of packages; nil is DefaultCore and what two members have on their direct execution path
+	Core []string // names of packages; nil is DefaultCore
 }
 
 // NewFleet counts what members run. It keeps them.
 func NewFleet(members []FleetMember, o FleetOptions) *Fleet {
 	f := &Fleet{Members: members, Core: slices.Sorted(slices.Values(o.Core))}
+	if o.Core == nil {
+		f.Core = DefaultCore()
+	}
 	f.identify()
 	f.count()
-	if o.Core == nil {
-		f.Core = f.core()
-	}
 	f.standards()
 	f.share()
 	return f
@@ -137,13 +134,10 @@ func (f *Fleet) count() {
 		}
 		key := build{b.NEVRA, b.Header}
 		if uses[b.Name][key] == nil {
-			uses[b.Name][key] = &FleetInUse{FleetBuild: FleetBuild{NEVRA: b.NEVRA, Header: b.Header, Size: b.Size}}
+			uses[b.Name][key] = &FleetInUse{FleetBuild: *b}
 		}
 		if use := uses[b.Name][key]; !slices.Contains(use.Members, m) {
 			use.Members = append(use.Members, m)
-			if b.Tier == TierDirect {
-				use.Direct++
-			}
 		}
 	})
 	for name, builds := range uses {
@@ -158,22 +152,6 @@ func (f *Fleet) count() {
 		f.Packages = append(f.Packages, p)
 	}
 	slices.SortFunc(f.Packages, func(a, b FleetPackage) int { return strings.Compare(a.Name, b.Name) })
-}
-
-// core is DefaultCore and the names of what two members have on their direct execution path, sorted.
-func (f *Fleet) core() []string {
-	names := DefaultCore()
-	for _, p := range f.Packages {
-		direct := 0
-		for _, b := range p.Builds {
-			direct += b.Direct
-		}
-		if direct > 1 {
-			names = append(names, p.Name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // countBuilds is, added up over versions, how many builds that architecture has which has most of them.

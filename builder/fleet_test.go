@@ -168,19 +168,6 @@ func fewestStandards(f *Fleet) int {
 	return best
 }
 
-func TestFleetCore(t *testing.T) {
-	members := fleetOf(t, "x: a-1-1.x86_64 b-1-1.x86_64", "y: a-1-1.x86_64 b-1-1.x86_64")
-	members[0].Packages[0].Tier, members[1].Packages[0].Tier = TierDirect, TierDirect
-	members[0].Packages[1].Tier, members[1].Packages[1].Tier = TierDirect, TierLoadable
-	f := NewFleet(members, FleetOptions{})
-	if d := cmp.Diff([]string{"a", "glibc", "libgcc", "openssl-libs", "zlib"}, f.Core); d != "" {
-		t.Error(d)
-	}
-	if p := f.Package("b"); len(p.Builds) != 1 || p.Builds[0].Direct != 1 {
-		t.Errorf("%+v", p)
-	}
-}
-
 func TestFleetPlan(t *testing.T) {
 	f := NewFleet(fleetOf(t, "old: a-1-1.x86_64#1 b-1-1.x86_64#1", "new: a-2-1.x86_64#2", "arm: a-1-1.aarch64#3", "rebuilt: b-1-1.x86_64#2", "b: b-1-1.x86_64#2"), FleetOptions{})
 	var got []string

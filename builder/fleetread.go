@@ -11,14 +11,12 @@ import (
 	"strings"
 
 	"slim/internal/audit"
-	"slim/internal/rpm"
 	"slim/internal/store"
 )
 
 // ReadFleet reads what of says, each of them one or more members of a fleet:
 //
-//   - an image, as for Inspect, or a plain root as dir:DIR: its rpmdb, whose headers are not verified, and where its config
-//     says what it runs, the tier of each package on its execution path;
+//   - an image, as for Inspect, or a plain root as dir:DIR: its rpmdb, whose headers are not verified;
 //   - a lock, FILE.lock: each recipe in it, by the headers that the lock pins;
 //   - a recipe, FILE.yaml: what the lock beside it has for it, or without one what the repository has now;
 //   - a directory: all images of an OCI layout, or the lock in it, or its recipes.
@@ -161,13 +159,9 @@ func (r *fleetReader) image(ctx context.Context, reference string) error {
 			return fmt.Errorf("reading %s: it has no rpmdb", reference)
 		}
 		m := FleetMember{Name: strings.TrimPrefix(reference, "docker://"), Platform: v.platform}
-		tiers, err := v.tiers(ctx)
-		if err != nil {
-			return fmt.Errorf("looking for the execution path of %s: %w", reference, err)
-		}
 		for _, i := range d.packages {
 			if h := i.Header; !audit.IsKey(h) {
-				m.Packages = append(m.Packages, FleetBuild{NEVRA: h.NEVRA(), Header: h.SHA256(), Size: installedSize(h), Tier: tiers[h.NEVRA()]})
+				m.Packages = append(m.Packages, FleetBuild{NEVRA: h.NEVRA(), Header: h.SHA256(), Size: installedSize(h)})
 			}
 		}
 		if v.manifest != nil {
@@ -179,20 +173,4 @@ func (r *fleetReader) image(ctx context.Context, reference string) error {
 		return nil
 	})
 	return err
-}
-
-// tiers are where the packages are on the execution path; nil when nothing says what is run.
-func (v *view) tiers(ctx context.Context) (map[rpm.NEVRA]Tier, error) {
-	found, err := v.path(ctx, &PathOptions{})
-	if none := (*NoStartError)(nil); errors.As(err, &none) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	out := map[rpm.NEVRA]Tier{}
-	for _, p := range found.Packages {
-		out[p.NEVRA] = p.Tier
-	}
-	return out, nil
 }

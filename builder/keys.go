@@ -234,9 +234,10 @@ func layersShape() *shape {
 		doc:   "How the image is cut into layers.",
 		kinds: kindMapping, fold: foldMerge,
 		keys: []key{
-			{name: "strategy", shape: &shape{doc: "split: the parent's layers, then the biggest packages, then the rest. single: one. package: one each.",
-				kinds: kindString, enum: []string{"split", "single", "package"}, initial: "split"}},
-			{name: "budget", shape: &shape{doc: "The most layers that split makes.", kinds: kindNumber, min: 2, max: 120, initial: defaultBudget}},
+			{name: "strategy", shape: &shape{doc: "split: the parent's layers, then the biggest packages, then the rest. single: one over the parent's. package: one each.",
+				kinds: kindString, enum: []string{strategySplit, strategySingle, strategyPackage}, initial: strategySplit}},
+			{name: "budget", shape: &shape{doc: "The most layers, the parent's among them; a recipe without a parent leaves half of them to those that extend it. With package the default is 100.",
+				kinds: kindNumber, min: 2, max: maxLayers, initial: defaultBudget}},
 			{name: "compression", shape: &shape{kinds: kindString, enum: []string{"gzip", "zstd"}, initial: "gzip"}},
 		},
 	}

@@ -37,28 +37,39 @@ type knownLayer struct {
 
 // imageKey is the key of an image; "" for one that depends on what cannot be named cheaply: files of this machine, a
 // program of unknown origin.
-func (i *Image) imageKey(r *Recipe, l *LockedPlatform, keys *rpm.Keyring) (string, error) {
+func (i *Image) imageKey(r *Recipe, lock *Lock, p Platform, keys *rpm.Keyring, o Options) (string, error) {
 	program, err := programID()
-	if err != nil || program == "" || slices.ContainsFunc(r.Files, func(f ExtraFile) bool { return f.Source != "" }) {
+	sourced := func(r *Recipe) bool {
+		return slices.ContainsFunc(r.Files, func(f ExtraFile) bool { return f.Source != "" })
+	}
+	if err != nil || program == "" || sourced(r) || slices.ContainsFunc(r.Parents, sourced) {
 		return "", err
 	}
 	type pkg struct {
-		NEVRA, Checksum, HeaderSHA256, Key string
-		InstalledSize                      int64
+		NEVRA, Checksum, HeaderSHA256, Key, Sharers string
+		InstalledSize                               int64
+	}
+	type solution struct {
+		Packages []pkg
+		Created  int64
 	}
 	in := struct {
 		Program  string
 		Recipe   *Recipe
 		Platform Platform
-		Packages []pkg
 		Keys     string
-		Created  int64
-	}{Program: program, Recipe: r, Platform: l.Platform, Keys: keys.Digest(), Created: i.Created.Unix()}
-	for _, p := range l.Packages {
-		if p.Checksum.IsZero() {
-			return "", nil
+		Family   []solution // of the recipe, and of those that it extends
+	}{Program: program, Recipe: r, Platform: p, Keys: keys.Digest()}
+	for ; lock != nil; lock = lock.Parent {
+		l := lock.platform(p)
+		s := solution{Created: o.epoch(l)}
+		for _, p := range l.Packages {
+			if p.Checksum.IsZero() {
+				return "", nil
+			}
+			s.Packages = append(s.Packages, pkg{p.NEVRA.String(), p.Checksum.String(), p.HeaderSHA256, p.Key, p.Sharers, p.InstalledSize})
 		}
-		in.Packages = append(in.Packages, pkg{p.NEVRA.String(), p.Checksum.String(), p.HeaderSHA256, p.Key, p.InstalledSize})
+		in.Family = append(in.Family, s)
 	}
 	b, err := json.Marshal(in)
 	return hexSHA256(b), err

@@ -8,6 +8,9 @@ import (
 // Lock is the answer to a recipe: which builds of which packages, from where. Build takes nothing else.
 type Lock struct {
 	Platforms []LockedPlatform // in the recipe's order
+	// Parent is the answer to the recipe that the recipe extends, for the same platforms; nil without one. All of its
+	// packages are in this lock too.
+	Parent *Lock
 }
 
 // LockedPlatform is the solution for one platform.
@@ -34,6 +37,9 @@ type LockedPackage struct {
 	Source int          // index into Sources
 	Reason solve.Reason // why it is there; of a package from a lock file, zero unless it was asked for
 
+	// Sharers names the recipes of the lock file that take it too, of those that extend the same one; "" without a file.
+	Sharers string
+
 	// What a lock file says of the file, and the package has to have: "" is not known.
 	HeaderSHA256 string // hex
 	Key          string // id of the key that signed it
@@ -50,6 +56,9 @@ func (p *LockedPlatform) Size() (download, installed int64) {
 
 // platform finds the solution for p, nil without one.
 func (l *Lock) platform(p Platform) *LockedPlatform {
+	if l == nil {
+		return nil
+	}
 	for i := range l.Platforms {
 		if l.Platforms[i].Platform == p {
 			return &l.Platforms[i]
@@ -61,10 +70,17 @@ func (l *Lock) platform(p Platform) *LockedPlatform {
 // newestBuild is the newest build time of all packages, seconds since 1970.
 func (l *Lock) newestBuild() int64 {
 	var newest int64
-	for _, p := range l.Platforms {
-		for _, pkg := range p.Packages {
-			newest = max(newest, pkg.BuildTime)
-		}
+	for i := range l.Platforms {
+		newest = max(newest, l.Platforms[i].newestBuild())
+	}
+	return newest
+}
+
+// newestBuild is the newest build time of the platform's packages, seconds since 1970.
+func (p *LockedPlatform) newestBuild() int64 {
+	var newest int64
+	for _, pkg := range p.Packages {
+		newest = max(newest, pkg.BuildTime)
 	}
 	return newest
 }

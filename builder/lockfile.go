@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -43,7 +44,8 @@ const LockFileName = "slim.lock"
 //	  revision TEXT              of its repomd.xml, when that says one
 //	  repomd sha256:HEX
 //
-//	recipe FILE
+//	recipe FILE                  or builtin:NAME, of one that another one extends
+//	  extends FILE
 //	  asks SPEC                  what it asks for, in its order
 //	    on PLATFORM              only there
 //	  excludes SPEC
@@ -95,7 +97,8 @@ type LockFileSource struct {
 
 // LockedRecipe is what a recipe asked for when it was locked, and what it takes.
 type LockedRecipe struct {
-	File         string // relative to the lock, with slashes
+	File         string // relative to the lock, with slashes, or builtin:NAME
+	Extends      string // in the same words, "" for nothing; it is in the lock too
 	Packages     []PackageRequest
 	Exclude      []string
 	Prefer       []string
@@ -431,10 +434,11 @@ func (p *lockParser) recipe(l *lockLine) {
 		return
 	}
 	r := LockedRecipe{File: l.value}
-	if !filepath.IsLocal(filepath.FromSlash(r.File)) {
-		p.fault(l.n, "", "recipe %q is not a path below the lock's directory", r.File)
+	if err := checkRecipeName(r.File); err != nil {
+		p.fault(l.n, "", "%v", err)
 	}
 	p.fields(l, []field{
+		{word: "extends", value: func(v string) error { r.Extends = v; return checkRecipeName(v) }},
 		{
 			word: "asks", many: true,
 			value: func(v string) error {
@@ -477,6 +481,19 @@ func (p *lockParser) recipe(l *lockLine) {
 		},
 	})
 	p.lock.Recipes = append(p.lock.Recipes, r)
+}
+
+// checkRecipeName refuses what names no recipe of a lock.
+func checkRecipeName(name string) error {
+	if !strings.HasPrefix(name, builtinPrefix) && (path.IsAbs(name) || path.Clean(name) != name || filepath.IsAbs(filepath.FromSlash(name))) {
+		return fmt.Errorf("recipe %q is not a path from the lock's directory", name)
+	}
+	return nil
+}
+
+// Elsewhere reports whether the recipe is not beside the lock: it is there because another one extends it.
+func (r *LockedRecipe) Elsewhere() bool {
+	return strings.HasPrefix(r.File, builtinPrefix) || strings.Contains(r.File, "/")
 }
 
 func (p *lockParser) pkg(l *lockLine) {
@@ -549,6 +566,7 @@ func (p *lockParser) check() {
 	taken := map[*LockFilePackage]bool{}
 	for _, r := range p.lock.Recipes {
 		at := p.at["recipe "+r.File]
+		p.family(at, &r, index)
 		for _, t := range r.Takes {
 			for _, name := range t.Names {
 				pkg := index.find(t.Platform, name)
@@ -563,6 +581,41 @@ func (p *lockParser) check() {
 	for i := range p.lock.Packages {
 		if pkg := &p.lock.Packages[i]; !taken[pkg] {
 			p.fault(line(pkg), hint, "no recipe takes package %s on %s", pkg.NEVRA, pkg.Platform)
+		}
+	}
+}
+
+// family reports a recipe that does not take all that the recipe it extends takes.
+func (p *lockParser) family(at int, r *LockedRecipe, index lockIndex) {
+	const hint = "run slim lock"
+	if r.Extends == "" {
+		return
+	}
+	parent, chain := p.lock.Recipe(r.Extends), 0
+	if parent == nil {
+		p.fault(at, hint, "recipe %s extends %s, which is not in the lock", r.File, r.Extends)
+		return
+	}
+	for up := parent; up != nil; up = p.lock.Recipe(up.Extends) {
+		if chain++; chain > maxExtends {
+			p.fault(at, "", "recipe %s: more than %d recipes above it", r.File, maxExtends)
+			return
+		}
+	}
+	for _, t := range r.Takes {
+		above := parent.take(t.Platform)
+		if above == nil {
+			p.fault(at, hint, "recipe %s extends %s, which the lock does not have on %s", r.File, parent.File, t.Platform)
+			continue
+		}
+		own := map[*LockFilePackage]bool{}
+		for _, name := range t.Names {
+			own[index.find(t.Platform, name)] = true
+		}
+		for _, name := range above.Names {
+			if pkg := index.find(t.Platform, name); pkg != nil && !own[pkg] {
+				p.fault(at, hint, "recipe %s does not take %s on %s, which %s takes", r.File, name, t.Platform, parent.File)
+			}
 		}
 	}
 }
@@ -711,6 +764,7 @@ func (w *lockWriter) some(word, value string) {
 
 func (w *lockWriter) recipe(r LockedRecipe) {
 	w.block("recipe", r.File)
+	w.some("extends", r.Extends)
 	for _, want := range r.Packages {
 		w.line(1, "asks", want.Spec)
 		for _, p := range want.Platforms {

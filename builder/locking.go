@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -125,15 +126,10 @@ type solvedPlatform struct {
 // words fills in the repository and the recipes, as they ask.
 func (l *locking) words() error {
 	f, old := l.result.File, l.req.Old
-	var entries []LockedRecipe
-	for _, r := range l.req.Recipes {
-		entry, err := lockedRecipe(r, l.req.Dir)
-		if err != nil {
+	for i, r := range l.req.Recipes {
+		if _, err := recipeBeside(r, l.req.Dir); err != nil {
 			return err
 		}
-		entries = append(entries, entry)
-	}
-	for i, r := range l.req.Recipes {
 		repo := lockedRepository(r, l.req.Dir)
 		if i == 0 {
 			f.Repository = repo
@@ -142,15 +138,17 @@ func (l *locking) words() error {
 			return &LockUsageError{fmt.Sprintf("%s and %s cannot share a lock, as the repository is not the same: %s",
 				r.File, l.req.Recipes[0].File, strings.Join(faults, "; ")), "keep recipes of different repositories in directories of their own"}
 		}
-		if f.Recipe(entries[i].File) == nil {
-			f.Recipes = append(f.Recipes, entries[i])
+	}
+	for _, r := range l.req.Recipes {
+		if err := l.enter(r, r.Platforms); err != nil {
+			return err
 		}
 	}
 	if old == nil {
 		return nil
 	}
 	for _, r := range old.Recipes {
-		if f.Recipe(r.File) != nil {
+		if f.Recipe(r.File) != nil || r.Elsewhere() {
 			continue
 		}
 		if _, err := os.Stat(filepath.Join(l.req.Dir, filepath.FromSlash(r.File))); errors.Is(err, os.ErrNotExist) {
@@ -163,9 +161,54 @@ func (l *locking) words() error {
 				"name all recipes of the lock",
 			}
 		}
+		r.Takes = slices.Clone(r.Takes)
 		f.Recipes = append(f.Recipes, r)
 	}
+	for i := 0; i < len(f.Recipes); i++ { // which grows
+		r := f.Recipes[i]
+		if parent := old.Recipe(r.Extends); parent != nil && f.Recipe(r.Extends) == nil {
+			kept := *parent
+			kept.Takes = slices.Clone(kept.Takes)
+			f.Recipes = append(f.Recipes, kept)
+		}
+		if parent := f.Recipe(r.Extends); parent != nil {
+			parent.addPlatforms(r.platforms())
+		}
+	}
 	return nil
+}
+
+// enter adds a recipe and those that it extends, for at least these platforms.
+func (l *locking) enter(r *Recipe, platforms []Platform) error {
+	f := l.result.File
+	entry, err := lockedRecipe(r, l.req.Dir)
+	if err != nil {
+		return err
+	}
+	if f.Recipe(entry.File) == nil {
+		f.Recipes = append(f.Recipes, entry)
+	}
+	f.Recipe(entry.File).addPlatforms(platforms)
+	if len(r.Parents) == 0 {
+		return nil
+	}
+	return l.enter(r.Parents[0], f.Recipe(entry.File).platforms())
+}
+
+func (r *LockedRecipe) platforms() []Platform {
+	var out []Platform
+	for _, t := range r.Takes {
+		out = append(out, t.Platform)
+	}
+	return out
+}
+
+func (r *LockedRecipe) addPlatforms(platforms []Platform) {
+	for _, p := range platforms {
+		if r.take(p) == nil {
+			r.Takes = append(slices.Clip(r.Takes), LockedTake{Platform: p})
+		}
+	}
 }
 
 // lockedRepository is the repository of r in the recipe's words.
@@ -222,33 +265,49 @@ func lockedRecipe(r *Recipe, dir string) (LockedRecipe, error) {
 		return LockedRecipe{}, err
 	}
 	out := LockedRecipe{File: file, Packages: r.Packages, Exclude: r.Exclude, Prefer: r.Prefer, Dependencies: r.Dependencies}
-	for _, p := range r.Platforms {
-		out.Takes = append(out.Takes, LockedTake{Platform: p})
+	if len(r.Parents) > 0 {
+		if out.Extends, err = recipeInLock(r.Parents[0], dir); err != nil {
+			return out, err
+		}
 	}
+	out.addPlatforms(r.Platforms)
 	return out, nil
 }
 
 // recipeInLock is the name of a recipe in a lock in dir.
 func recipeInLock(r *Recipe, dir string) (string, error) {
-	if LockPath(r) == "" {
-		return "", &LockUsageError{r.File + " is built in: there is no directory for its lock", "slim init --from writes it into a file"}
+	name := r.File
+	if !strings.HasPrefix(name, builtinPrefix) {
+		here, err := filepath.Abs(r.File)
+		if err != nil {
+			return "", err
+		}
+		top, err := filepath.Abs(dir)
+		if err != nil {
+			return "", err
+		}
+		rel, err := filepath.Rel(top, here)
+		if err != nil {
+			return "", &LockUsageError{fmt.Sprintf("%s has no path from %s", r.File, dir), "keep a recipe and the one that it extends on one volume"}
+		}
+		name = filepath.ToSlash(rel)
 	}
-	here, err := filepath.Abs(filepath.Dir(r.File))
-	if err != nil {
-		return "", err
-	}
-	top, err := filepath.Abs(dir)
-	if err != nil {
-		return "", err
-	}
-	if here != top {
-		return "", &LockUsageError{fmt.Sprintf("%s is not in %s", r.File, dir), "a lock covers the recipes of one directory: lock each directory on its own"}
-	}
-	name := filepath.Base(r.File)
 	if hasControl(name) || name != strings.TrimSpace(name) {
 		return "", &LockUsageError{fmt.Sprintf("the file name %q cannot stand in a lock", name), "rename the recipe"}
 	}
 	return name, nil
+}
+
+// recipeBeside is the name of a recipe that has to be in dir, beside its lock.
+func recipeBeside(r *Recipe, dir string) (string, error) {
+	if LockPath(r) == "" {
+		return "", &LockUsageError{r.File + " is built in: there is no directory for its lock", "slim init --from writes it into a file"}
+	}
+	name, err := recipeInLock(r, dir)
+	if err == nil && strings.Contains(name, "/") {
+		err = &LockUsageError{fmt.Sprintf("%s is not in %s", r.File, dir), "a lock covers the recipes of one directory: lock each directory on its own"}
+	}
+	return name, err
 }
 
 // solve finds the packages of each platform.
@@ -292,6 +351,15 @@ func (l *locking) gone(s *solvedPlatform) {
 			l.result.Gone = append(l.result.Gone, p)
 		}
 	}
+}
+
+// depth is how many recipes r extends, one through the other.
+func (f *LockFile) depth(r *LockedRecipe) int {
+	depth := 0
+	for up := f.Recipe(r.Extends); up != nil && depth <= maxExtends; up = f.Recipe(up.Extends) {
+		depth++
+	}
+	return depth
 }
 
 // asks reports whether a recipe asks for spec on p.
@@ -342,7 +410,7 @@ type joint struct {
 	repo    *repository
 	arch    string
 	on      Platform
-	recipes []*LockedRecipe // by file
+	recipes []*LockedRecipe // those that others extend before them, then by file
 	pins    versions        // what is locked
 }
 
@@ -369,7 +437,9 @@ func (l *locking) platform(ctx context.Context, s *solvedPlatform) error {
 			u.recipes = append(u.recipes, r)
 		}
 	}
-	slices.SortFunc(u.recipes, func(a, b *LockedRecipe) int { return strings.Compare(a.File, b.File) })
+	slices.SortFunc(u.recipes, func(a, b *LockedRecipe) int {
+		return cmp.Or(cmp.Compare(l.result.File.depth(a), l.result.File.depth(b)), strings.Compare(a.File, b.File))
+	})
 	if l.req.Pins != nil {
 		return l.pinned(ctx, s, u)
 	}
@@ -424,7 +494,11 @@ func (u *joint) solve(ctx context.Context, universe filter) (map[string][]*rpm.M
 	takes := map[string][]*rpm.Metadata{}
 	var problems []solve.Problem
 	for _, r := range u.recipes {
-		list, err := u.one(ctx, r, chosen)
+		above, ok := takes[r.Extends]
+		if r.Extends != "" && (!ok || above == nil) {
+			continue // of what it extends the error says enough
+		}
+		list, err := u.one(ctx, r, above, chosen)
 		var unsolvable *solve.Error
 		switch {
 		case errors.As(err, &unsolvable):
@@ -458,9 +532,13 @@ func (x *universeOf) add(m *rpm.Metadata) {
 }
 
 // one finds what a recipe takes of what is chosen. Where that is not enough, since it excludes something or recipes
-// conflict with each other, it adds what is missing, but never another version of a package that is chosen.
-func (u *joint) one(ctx context.Context, r *LockedRecipe, chosen *universeOf) ([]*rpm.Metadata, error) {
+// conflict with each other, it adds what is missing, but never another version of a package that is chosen. It takes all
+// that is taken by the recipe above it, which it extends.
+func (u *joint) one(ctx context.Context, r *LockedRecipe, above []*rpm.Metadata, chosen *universeOf) ([]*rpm.Metadata, error) {
 	request := u.request(r, func(n rpm.NEVRA) bool { return chosen.chosen[n] })
+	for _, m := range above {
+		request.Install = append(request.Install, solve.Item{Spec: m.NEVRA.String()})
+	}
 	solution, err := u.repo.ask(ctx, request)
 	if isUnsolvable(err) {
 		request.Keep = both(chosen.versions.keep, chosen.all)
@@ -736,16 +814,28 @@ func (e *StaleError) Error() string {
 	return b.String()
 }
 
-// Fit says what in a recipe is not what the lock was made for; nothing when it fits. Of the lock's platforms the recipe
-// may want fewer.
+// Fit says what in a recipe, or in those that it extends, is not what the lock was made for; nothing when it fits. Of the
+// lock's platforms the recipe may want fewer.
 func (f *LockFile) Fit(r *Recipe) []Misfit {
+	dir := filepath.Dir(LockPath(r))
+	if _, err := recipeBeside(r, dir); err != nil {
+		return []Misfit{{Recipe: r.File, Message: err.Error()}}
+	}
+	var out []Misfit
+	for _, fault := range lockedRepository(r, dir).differs(f.Repository, "and was") {
+		out = append(out, Misfit{Recipe: r.File, Message: fault})
+	}
+	for _, one := range slices.Concat([]*Recipe{r}, r.Parents) {
+		out = append(out, f.fit(one, dir, r.Platforms)...)
+	}
+	return out
+}
+
+// fit looks at one recipe, for some platforms.
+func (f *LockFile) fit(r *Recipe, dir string, platforms []Platform) []Misfit {
 	var out []Misfit
 	add := func(format string, args ...any) {
 		out = append(out, Misfit{Recipe: r.File, Message: fmt.Sprintf(format, args...)})
-	}
-	dir := filepath.Dir(LockPath(r))
-	for _, fault := range lockedRepository(r, dir).differs(f.Repository, "and was") {
-		add("%s", fault)
 	}
 	now, err := lockedRecipe(r, dir)
 	if err != nil {
@@ -757,10 +847,13 @@ func (f *LockFile) Fit(r *Recipe) []Misfit {
 		add("the recipe is not in the lock")
 		return out
 	}
-	for _, p := range r.Platforms {
+	for _, p := range platforms {
 		if was.take(p) == nil {
 			add("platform %s is not in the lock", p)
 		}
+	}
+	if now.Extends != was.Extends {
+		add("extends is %s, and was %s", orNone(now.Extends), orNone(was.Extends))
 	}
 	fitRequests(now.Packages, was.Packages, add)
 	fitLists("exclude", now.Exclude, was.Exclude, add)
@@ -831,10 +924,20 @@ func (f *LockFile) Lock(r *Recipe) (*Lock, error) {
 	if misfits := f.Fit(r); len(misfits) > 0 {
 		return nil, &StaleError{Lock: LockPath(r), Misfits: misfits}
 	}
-	index := f.index()
-	entry := f.Recipe(filepath.Base(r.File))
+	return f.lock(r, f.Recipe(filepath.Base(r.File)), r.Platforms)
+}
+
+// lock is the answer to a recipe that fits, for some platforms.
+func (f *LockFile) lock(r *Recipe, entry *LockedRecipe, platforms []Platform) (*Lock, error) {
 	lock := &Lock{}
-	for _, p := range r.Platforms {
+	if len(r.Parents) > 0 {
+		var err error
+		if lock.Parent, err = f.lock(r.Parents[0], f.Recipe(entry.Extends), platforms); err != nil {
+			return nil, err
+		}
+	}
+	index := f.index()
+	for _, p := range platforms {
 		urls, err := r.Repository.BaseURLs(p)
 		if err != nil {
 			return nil, err
@@ -853,9 +956,11 @@ func (f *LockFile) Lock(r *Recipe) (*Lock, error) {
 			at[s.Component] = len(l.Sources)
 			l.Sources = append(l.Sources, src)
 		}
+		sharers := f.sharers(entry, p, index)
 		for _, name := range entry.take(p).Names {
-			pkg := index.find(p, name).LockedPackage
-			pkg.Source = at[index.find(p, name).Component]
+			found := index.find(p, name)
+			pkg := found.LockedPackage
+			pkg.Source, pkg.Sharers = at[found.Component], strings.Join(sharers[found], " ")
 			pkg.Reason = solve.Reason{Spec: entry.requested(p, pkg.Metadata)}
 			l.Packages = append(l.Packages, pkg)
 		}
@@ -863,6 +968,21 @@ func (f *LockFile) Lock(r *Recipe) (*Lock, error) {
 		lock.Platforms = append(lock.Platforms, l)
 	}
 	return lock, nil
+}
+
+// sharers are the recipes that take each package on p, of those that extend what entry extends.
+func (f *LockFile) sharers(entry *LockedRecipe, p Platform, index lockIndex) map[*LockFilePackage][]string {
+	out := map[*LockFilePackage][]string{}
+	for i := range f.Recipes {
+		r := &f.Recipes[i]
+		if t := r.take(p); t != nil && r.Extends == entry.Extends {
+			for _, name := range t.Names {
+				pkg := index.find(p, name)
+				out[pkg] = append(out[pkg], r.File)
+			}
+		}
+	}
+	return out
 }
 
 // requested is the spec that asks for a package by its name; "" when none does.
@@ -908,8 +1028,14 @@ func (l *Lock) Explain(ctx context.Context, r *Recipe, o Options) error {
 		return err
 	}
 	defer done()
+	if l.Parent != nil {
+		if err := l.Parent.Explain(ctx, r.Parents[0], o); err != nil {
+			return err
+		}
+	}
 	for i := range l.Platforms {
 		p := &l.Platforms[i]
+		parent := l.Parent.platform(p.Platform)
 		repo, err := openRepository(ctx, client, r.Repository, p.Platform, o)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.Platform, err)
@@ -918,7 +1044,7 @@ func (l *Lock) Explain(ctx context.Context, r *Recipe, o Options) error {
 		for _, pkg := range p.Packages {
 			locked[pkg.NEVRA] = true
 		}
-		solution, err := repo.solve(ctx, r, p.Platform, func(n rpm.NEVRA) bool { return locked[n] })
+		solution, err := repo.solve(ctx, r, p.Platform, parent, func(n rpm.NEVRA) bool { return locked[n] })
 		if isUnsolvable(err) {
 			continue
 		}
@@ -932,6 +1058,7 @@ func (l *Lock) Explain(ctx context.Context, r *Recipe, o Options) error {
 		for k := range p.Packages {
 			p.Packages[k].Reason = reasons[p.Packages[k].NEVRA]
 		}
+		p.inherit(parent)
 		p.Choices = solution.Choices
 	}
 	return nil

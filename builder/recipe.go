@@ -138,6 +138,6 @@ type EnvVar struct{ Name, Value string }
 // Layers says how the image is cut.
 type Layers struct {
 	Strategy    string // split, single, package
-	Budget      int    // most layers
+	Budget      int    // most layers, the parent's among them
 	Compression string // gzip, zstd
 }

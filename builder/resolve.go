@@ -33,12 +33,8 @@ func Resolve(ctx context.Context, r *Recipe, o Options) (*Lock, error) {
 			return nil, fmt.Errorf("%s: %w", p, err)
 		}
 		o.Report.Report(Event{Phase: PhasePlan, Items: i, TotalItems: len(r.Platforms)})
-		solution, err := repo.solve(ctx, r, p, nil)
-		if err := failed.add(p, err); err != nil {
+		if err := failed.add(p, repo.resolve(ctx, r, p, lock)); err != nil {
 			return nil, err
-		}
-		if solution != nil {
-			lock.Platforms = append(lock.Platforms, repo.lock(p, solution))
 		}
 	}
 	asks := func(spec string, p Platform) bool {
@@ -50,8 +46,30 @@ func Resolve(ctx context.Context, r *Recipe, o Options) (*Lock, error) {
 	return lock, nil
 }
 
-// solve asks for the recipe's packages, among those that keep leaves in.
-func (repo *repository) solve(ctx context.Context, r *Recipe, p Platform, keep filter) (*solve.Solution, error) {
+// resolve adds what a recipe takes on p to lock, and what the recipe that it extends takes to the lock's parent.
+func (repo *repository) resolve(ctx context.Context, r *Recipe, p Platform, lock *Lock) error {
+	var parent *LockedPlatform
+	if len(r.Parents) > 0 {
+		if lock.Parent == nil {
+			lock.Parent = &Lock{}
+		}
+		if err := repo.resolve(ctx, r.Parents[0], p, lock.Parent); err != nil {
+			return err
+		}
+		parent = lock.Parent.platform(p)
+	}
+	solution, err := repo.solve(ctx, r, p, parent, nil)
+	if err != nil {
+		return err
+	}
+	l := repo.lock(p, solution)
+	l.inherit(parent)
+	lock.Platforms = append(lock.Platforms, l)
+	return nil
+}
+
+// solve asks for the recipe's packages, among those that keep leaves in, and for all that its parent has, which may be nil.
+func (repo *repository) solve(ctx context.Context, r *Recipe, p Platform, parent *LockedPlatform, keep filter) (*solve.Solution, error) {
 	request := solve.Request{
 		Keep: keep, Arch: p.Arch(), Exclude: r.Exclude, Prefer: r.Prefer, Mode: r.Dependencies.mode(),
 	}
@@ -60,7 +78,28 @@ func (repo *repository) solve(ctx context.Context, r *Recipe, p Platform, keep f
 			request.Install = append(request.Install, solve.Item{Spec: want.Spec})
 		}
 	}
+	if parent != nil {
+		for _, pkg := range parent.Packages {
+			request.Install = append(request.Install, solve.Item{Spec: pkg.NEVRA.String()})
+		}
+	}
 	return repo.ask(ctx, request)
+}
+
+// inherit gives the packages of a parent, which may be nil, the reasons that they have there.
+func (l *LockedPlatform) inherit(parent *LockedPlatform) {
+	if parent == nil {
+		return
+	}
+	reasons := map[rpm.NEVRA]solve.Reason{}
+	for _, pkg := range parent.Packages {
+		reasons[pkg.NEVRA] = pkg.Reason
+	}
+	for i := range l.Packages {
+		if reason, ok := reasons[l.Packages[i].NEVRA]; ok {
+			l.Packages[i].Reason = reason
+		}
+	}
 }
 
 // on reports whether the request is meant for p.

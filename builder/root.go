@@ -29,6 +29,7 @@ const maxAccountsFile = 1 << 20
 type root struct {
 	packages []*rpm.Package // in install order
 	tree     *rootfs.Tree
+	plan     *rootfs.Tree // the packages as if no scriptlet had changed anything
 	accounts *rootfs.Accounts
 	removed  []trim.Removal
 	epoch    int64
@@ -68,7 +69,7 @@ func newRoot(ctx context.Context, r *Recipe, p Platform, packages []*rpm.Package
 	if err := t.leaveDocs(r, b.Plan()); err != nil {
 		return nil, err
 	}
-	t.tree = b.Tree()
+	t.tree, t.plan = b.Tree(), b.Plan()
 	for _, step := range []func() error{
 		func() error { return t.install(ctx, r, p, b) },
 		func() error { return t.addAccounts(r.Accounts) },
@@ -216,7 +217,7 @@ func (t *root) trim(r *Recipe) error {
 	for i, removal := range t.removed {
 		owners[i] = rootfs.Owner{Package: removal.Package, File: removal.File}
 	}
-	return t.tree.Remove(owners)
+	return errors.Join(t.tree.Remove(owners), t.plan.Remove(owners))
 }
 
 // removals are the files that the recipe strips. Paths that a package of the set requires by name stay.
@@ -396,6 +397,7 @@ func (t *root) own() error {
 			n.GID = uint32(gid)
 		}
 	}
+	t.ownPlan()
 	return nil
 }
 

@@ -315,7 +315,7 @@ func keyCases() map[string]struct {
 		"image.annotations":    labels,
 		"layers":               {[]string{"{}", "{strategy: single}"}, []string{"split", "[]", "{x: 1}"}},
 		"layers.strategy":      {[]string{"split", "single", "package"}, []string{"all", "''", "1"}},
-		"layers.budget":        {[]string{"2", "20", "120"}, []string{"1", "121", "'20'", "2.5", "null"}},
+		"layers.budget":        {[]string{"2", "20", "100"}, []string{"1", "101", "'20'", "2.5", "null"}},
 		"layers.compression":   {[]string{"gzip", "zstd"}, []string{"xz", "none", "false"}},
 		"push":                 {[]string{"[]", "[registry.example/a/b:1, localhost:5000/a]"}, []string{"a", "['']", "[1]", "['a b']", "['a@sha256:00']"}},
 	}

@@ -39,8 +39,6 @@ type fleetBuildJSON struct {
 	NEVRA        string `json:"nevra"`
 	HeaderSHA256 string `json:"header_sha256,omitempty"`
 	Members      []int  `json:"members,omitempty"` // indexes of members
-	Direct       int    `json:"direct,omitempty"`  // how many of them have it on their direct execution path
-	Tier         string `json:"tier,omitempty"`
 }
 
 type standardJSON struct {
@@ -101,8 +99,7 @@ func newFleetCommand(env *environment) *cobra.Command {
 		Long: `Fleet shows how far a set of images is from running one build of each package.
 A build is the signed header of a package: its digest, not its version, tells
 builds apart. The permutations are the different sets of builds of the core
-packages; an image that lacks one of them contradicts nobody. Core are glibc, libgcc,
-openssl-libs, zlib and what is on the direct execution path of two images, or --core.
+packages; an image that lacks one of them contradicts nobody.
 
 ` + fleetMembers + `
 
@@ -135,7 +132,7 @@ there is one build of each, fleet where which of them have certain builds.`,
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringSliceVar(&core, "core", nil, "count permutations over these packages `NAME[,NAME]`")
+	cmd.Flags().StringSliceVar(&core, "core", nil, "count permutations over these packages `NAME[,NAME]` (default "+strings.Join(builder.DefaultCore(), ",")+")")
 	cmd.Flags().StringSliceVar(&limits, "max-permutations", nil, "fail when there are more builds: `NAME=N[,NAME=N]`")
 	cmd.AddCommand(newFleetPlanCommand(env), newFleetWhereCommand(env))
 	return cmd
@@ -175,8 +172,7 @@ func newFleetWhereCommand(env *environment) *cobra.Command {
 		Use:   "where 'NAME[<EVR]' MEMBER...",
 		Short: "Say which images have certain builds of a package",
 		Long: `Where lists the members that have builds of a package: all of them, or those whose
-version compares as said, by <, <=, =, >= or >, and of images where it is on their
-execution path: direct, loadable, data or idle. The exit code is 0 when there are
+version compares as said, by <, <=, =, >= or >. The exit code is 0 when there are
 none, too.
 
 ` + fleetMembers,
@@ -197,7 +193,7 @@ none, too.
 			}
 			out := &lines{w: env.stdout}
 			for _, h := range holders {
-				out.printf("%s  %s%s\n", printable(h.Build.NEVRA.String()), printable(fleet.Members[h.Member].String()), tierText(h.Build.Tier))
+				out.printf("%s  %s\n", printable(h.Build.NEVRA.String()), printable(fleet.Members[h.Member].String()))
 			}
 			out.printf("%d of %s have %s\n", countMembers(holders), count(len(fleet.Members), "image"), want)
 			return out.err
@@ -299,7 +295,7 @@ func memberNames(f *builder.Fleet, members []int) string {
 
 func printFleet(out *lines, f *builder.Fleet) {
 	s := &f.Sharing
-	out.printf("%s of %s in %s with %s\n", count(len(f.Standards), "permutation"), namesText(f.Core),
+	out.printf("%s of %s in %s with %s\n", count(len(f.Standards), "permutation"), strings.Join(f.Core, ", "),
 		count(len(f.Members), "image"), count(len(f.Packages), "package"))
 	for i, standard := range f.Standards {
 		var builds []string
@@ -331,22 +327,6 @@ func printFleet(out *lines, f *builder.Fleet) {
 	}
 }
 
-// namesText are names, not too many of them.
-func namesText(names []string) string {
-	const most = 8
-	if len(names) > most {
-		return fmt.Sprintf("%s and %d more packages", strings.Join(names[:most], ", "), len(names)-most)
-	}
-	return strings.Join(names, ", ")
-}
-
-func tierText(t builder.Tier) string {
-	if t == "" {
-		return ""
-	}
-	return ", " + string(t)
-}
-
 func printFleetPlan(out *lines, f *builder.Fleet) {
 	plan := f.Plan()
 	for _, r := range plan {
@@ -371,7 +351,7 @@ func countMembers(holders []builder.Holder) int {
 }
 
 func fleetBuildAnswer(b builder.FleetBuild, members []int) fleetBuildJSON {
-	return fleetBuildJSON{NEVRA: b.NEVRA.String(), HeaderSHA256: b.Header, Members: members, Tier: string(b.Tier)}
+	return fleetBuildJSON{NEVRA: b.NEVRA.String(), HeaderSHA256: b.Header, Members: members}
 }
 
 func memberPlatform(m *builder.FleetMember) string {
@@ -397,9 +377,7 @@ func fleetAnswer(f *builder.Fleet, exceeded []builder.FleetPackage) fleetJSON {
 	for _, p := range f.Packages {
 		j := fleetPackageJSON{Name: p.Name, Count: p.Count}
 		for _, b := range p.Builds {
-			build := fleetBuildAnswer(b.FleetBuild, b.Members)
-			build.Direct = b.Direct
-			j.Builds = append(j.Builds, build)
+			j.Builds = append(j.Builds, fleetBuildAnswer(b.FleetBuild, b.Members))
 		}
 		doc.Packages = append(doc.Packages, j)
 	}

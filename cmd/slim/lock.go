@@ -159,7 +159,7 @@ func openLock(env *environment, flags *workFlags, files []string) (*lockRun, err
 			return nil, usageError("slim init DISTRIBUTION writes a first recipe", "no recipe is named, and there is no ./%s", builder.LockFileName)
 		}
 		for _, r := range l.old.Recipes {
-			if file := filepath.FromSlash(r.File); exists(file) {
+			if file := filepath.FromSlash(r.File); !r.Elsewhere() && exists(file) {
 				files = append(files, file)
 			}
 		}
