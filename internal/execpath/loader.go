@@ -215,9 +215,8 @@ func (p *process) need(c *scope, by *library, name string, via Edge, tier Tier) 
 	if err != nil {
 		return err
 	}
-	if len(found) == 0 {
+	if len(found) == 0 || found[0].hwcaps != "" { // what is there for better processors alone is missing on others
 		p.missing(via, tier != Direct)
-		return nil
 	}
 	for _, l := range found {
 		if have := p.loadedFile(c, l.node); have != nil {
@@ -322,22 +321,50 @@ func (f *finding) variant(p, hwcaps string) {
 	}
 }
 
-// cached looks into ld.so.cache.
+// cached looks into ld.so.cache. Of several entries the first for this machine counts, even when its file is not there.
 func (f *finding) cached() {
 	if f.plain != nil || f.err != nil {
 		return
 	}
+	decided := false
+	flags := cacheFlags(f.main.object)
 	for _, e := range f.cache[f.name] {
+		if flags != 0 && e.Flags != flags && e.Flags != elf.FlagELF {
+			continue
+		}
+		l, err := f.open(f.by, e.Path)
+		barred := f.by.object.NoDefault && slices.ContainsFunc(f.dirs, func(d string) bool { return strings.HasPrefix(e.Path, d+"/") })
 		switch {
-		case f.by.object.NoDefault && slices.Contains(f.dirs, path.Dir(e.Path)):
-		case e.Named != "":
+		case err != nil:
+			f.err = err
+		case l == nil:
+			decided = decided || flags != 0 && e.Named == "" && e.Hwcap == 0
+		case e.Named != "" && !barred:
 			f.variant(e.Path, e.Named)
-		case e.Hwcap != 0:
+		case e.Hwcap != 0 && !barred:
 			f.variant(e.Path, fmt.Sprintf("%#x", e.Hwcap))
-		case f.plain == nil && f.err == nil:
-			f.plain, f.err = f.open(f.by, e.Path)
+		case e.Named == "" && e.Hwcap == 0 && !decided:
+			if decided = true; !barred {
+				f.plain = l
+			}
 		}
 	}
+}
+
+// cacheFlags are the flags of libraries for a program's machine in ld.so.cache, 0 where they are not known.
+func cacheFlags(o *elf.Object) uint32 {
+	type machine struct {
+		number uint16
+		class  elf.Class
+	}
+	return map[machine]uint32{
+		{3, elf.Class32}:   elf.FlagLibc6,
+		{62, elf.Class64}:  elf.FlagLibc6 | elf.FlagX8664,
+		{62, elf.Class32}:  elf.FlagLibc6 | elf.FlagX32,
+		{183, elf.Class64}: elf.FlagLibc6 | elf.FlagAArch64,
+		{21, elf.Class64}:  elf.FlagLibc6 | elf.FlagPowerPC,
+		{22, elf.Class64}:  elf.FlagLibc6 | elf.FlagS390,
+	}[machine{o.Machine, o.Class}]
 }
 
 // open is the library at a path; nil when there is none, or one for another machine, which the loader passes over.
@@ -365,9 +392,9 @@ func (p *process) expand(l *library, s string) string {
 		return s
 	}
 	platform := map[uint16]string{3: "i686", 62: "x86_64", 183: "aarch64", 21: "power8", 22: "z13", 243: ""}[p.main.object.Machine]
-	for name, value := range map[string]string{"ORIGIN": path.Dir(l.path), "LIB": p.lib, "PLATFORM": platform} {
-		s = strings.ReplaceAll(s, "${"+name+"}", value)
-		s = replaceWord(s, "$"+name, value)
+	for _, v := range [][2]string{{"ORIGIN", path.Dir(l.path)}, {"LIB", p.lib}, {"PLATFORM", platform}} {
+		s = strings.ReplaceAll(s, "${"+v[0]+"}", v[1])
+		s = replaceWord(s, "$"+v[0], v[1])
 	}
 	if !path.IsAbs(s) {
 		return path.Join(p.Dir, s)
