@@ -92,8 +92,8 @@ func both(a, b filter) filter {
 	return func(n rpm.NEVRA) bool { return a(n) && b(n) }
 }
 
-// ask solves a request among the packages of the repository, and again with the owners of paths that it turns out to need.
-func (repo *repository) ask(ctx context.Context, request solve.Request) (*solve.Solution, error) {
+// answer solves a request among the packages of the repository, and again with the owners of paths that it turns out to need.
+func (repo *repository) answer(ctx context.Context, request solve.Request) (*solve.Solution, error) {
 	request.Repository = repo.catalog
 	for {
 		solution, err := solve.Solve(request)

@@ -4,6 +4,7 @@ package builder
 const (
 	PhaseMetadata = "metadata" // repository metadata is fetched and read
 	PhasePlan     = "plan"     // the packages are chosen
+	PhaseHeaders  = "headers"  // headers of packages are fetched and verified
 	PhasePackages = "packages" // packages are fetched and verified
 	PhaseTree     = "tree"     // the root is assembled and trimmed
 	PhaseLayers   = "layers"   // layers are written and compressed

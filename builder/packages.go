@@ -129,7 +129,7 @@ func verifyHead(file io.ReaderAt, size int64, want LockedPackage, keys *rpm.Keyr
 	if pkg == nil {
 		return nil, nil
 	}
-	return pkg, checkLocked(pkg, want, allowUnsigned)
+	return pkg, want.checkHeader(pkg.NEVRA(), pkg.HeaderSHA256(), pkg.Key().ID, allowUnsigned)
 }
 
 // headKey is the cache's key of the head of a file.

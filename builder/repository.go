@@ -30,6 +30,11 @@ type repository struct {
 	catalog *repomd.Catalog
 	key     string   // of the catalog in the cache
 	asked   []string // paths and globs whose owners have been looked up beside those that dependencies name
+
+	from     Repository // in the recipe's words
+	platform Platform
+	options  Options
+	headers  map[*rpm.Metadata]*header // of packages whose header decides on what only scriptlets need
 }
 
 // component is one part of the repository, with its index read.
@@ -51,7 +56,7 @@ func openRepository(ctx context.Context, client *fetch.Client, r Repository, p P
 			return nil, err
 		}
 	}
-	repo := &repository{client: client}
+	repo := &repository{client: client, from: r, platform: p, options: o, headers: map[*rpm.Metadata]*header{}}
 	for _, c := range components {
 		src, err := openSource(ctx, client, c, keys)
 		if err != nil {

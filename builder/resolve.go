@@ -121,7 +121,11 @@ func (repo *repository) lock(p Platform, s *solve.Solution) LockedPlatform {
 		l.Sources = append(l.Sources, src.LockedSource)
 	}
 	for _, c := range s.Packages {
-		l.Packages = append(l.Packages, LockedPackage{Metadata: c.Metadata, Source: repo.source(c.NEVRA), Reason: c.Reason})
+		pkg := LockedPackage{Metadata: c.Metadata, Source: repo.source(c.NEVRA), Reason: c.Reason}
+		if h := repo.headers[c.Metadata]; h != nil {
+			pkg.HeaderSHA256, pkg.Key = h.SHA256(), h.key
+		}
+		l.Packages = append(l.Packages, pkg)
 	}
 	return l
 }
@@ -211,24 +215,23 @@ func verifyPackage(file *fetch.File, want LockedPackage, keys *rpm.Keyring, allo
 	if err != nil {
 		return nil, &VerifyError{What: want.NEVRA.String(), Err: err}
 	}
-	if err := checkLocked(pkg, want, allowUnsigned); err != nil {
-		return nil, err
-	}
-	return pkg, nil
+	return pkg, want.checkHeader(pkg.NEVRA(), pkg.HeaderSHA256(), pkg.Key().ID, allowUnsigned)
 }
 
-// checkLocked compares a verified package with what the lock says of it.
-func checkLocked(pkg *rpm.Package, want LockedPackage, allowUnsigned bool) error {
-	if got := pkg.NEVRA(); got != want.NEVRA {
-		return &VerifyError{What: want.NEVRA.String(), Err: fmt.Errorf("the file is package %s", got)}
+// checkHeader compares what a package turned out to be with what the lock says of it.
+func (want *LockedPackage) checkHeader(n rpm.NEVRA, sha256, key string, allowUnsigned bool) error {
+	var err error
+	switch {
+	case n != want.NEVRA:
+		err = fmt.Errorf("the file is package %s", n)
+	case want.HeaderSHA256 != "" && sha256 != want.HeaderSHA256:
+		err = fmt.Errorf("its header has the sha256 %s, and the lock says %s", sha256, want.HeaderSHA256)
+	case want.Key != "" && !allowUnsigned && key != want.Key:
+		err = fmt.Errorf("it is signed by key %s, and the lock says %s", key, want.Key)
+	default:
+		return nil
 	}
-	if want.HeaderSHA256 != "" && pkg.HeaderSHA256() != want.HeaderSHA256 {
-		return &VerifyError{What: want.NEVRA.String(), Err: fmt.Errorf("its header has the sha256 %s, and the lock says %s", pkg.HeaderSHA256(), want.HeaderSHA256)}
-	}
-	if key := pkg.Key().ID; want.Key != "" && !allowUnsigned && key != want.Key {
-		return &VerifyError{What: want.NEVRA.String(), Err: fmt.Errorf("it is signed by key %s, and the lock says %s", key, want.Key)}
-	}
-	return nil
+	return &VerifyError{What: want.NEVRA.String(), Err: err}
 }
 
 // VerifyError says that something is not what its signature, digest or description says.

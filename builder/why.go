@@ -171,11 +171,9 @@ func metadataOf(h *rpm.Header) (*rpm.Metadata, error) {
 	if err != nil {
 		return nil, err
 	}
-	// As createrepo_c decides on pre="1".
-	const pre = rpm.SensePrereq | rpm.SenseScriptPre | rpm.SenseScriptPost | rpm.SensePretrans | rpm.SensePosttrans
 	for _, r := range requires {
 		if !r.IsRPMLib() {
-			m.Requires = append(m.Requires, rpm.Requirement{Capability: r.Capability, Pre: r.Flags&pre != 0})
+			m.Requires = append(m.Requires, rpm.Requirement{Capability: r.Capability, Pre: r.IsScriptletOnly()})
 		}
 	}
 	files, err := h.Files()

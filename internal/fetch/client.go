@@ -196,6 +196,7 @@ type job struct {
 	digest  digest
 	size    int64 // 0: not known
 	max     int64
+	first   int64 // how many bytes of the beginning are wanted; 0: the whole file
 }
 
 func newJob(r Request, most int64) (*job, error) {

@@ -96,7 +96,11 @@ func (c *Client) one(ctx context.Context, j *job, s *try, t target, local func(s
 	if c.o.Offline {
 		return fail(Offline, "not in the cache, and offline")
 	}
-	if err := c.from(ctx, j, s, t); err != nil {
+	get := c.from
+	if j.first > 0 {
+		get = c.begin
+	}
+	if err := get(ctx, j, s, t); err != nil {
 		return err
 	}
 	c.tell(j, Event{Kind: Finished, URL: s.name, Done: t.Len(), Total: t.Len()})
@@ -213,6 +217,9 @@ func (c *Client) from(ctx context.Context, j *job, s *try, t target) error {
 }
 
 func total(j *job) int64 {
+	if j.first > 0 {
+		return j.first
+	}
 	if j.size > 0 {
 		return j.size
 	}
@@ -433,7 +440,9 @@ func (c *Client) receive(j *job, s *try, t target, answer *http.Response, watch 
 // marks the end, or because the server has another file.
 func (j *job) ended(answer *http.Response, n int64) error {
 	switch {
-	case j.size <= 0 || n == j.size:
+	case j.first > 0 && n < j.first && j.size > 0:
+		return broken("broken off after %d of %d bytes", n, j.first)
+	case j.size <= 0 || n == j.size || j.first > 0:
 		return nil
 	case answer.ContentLength < 0 && answer.ProtoMajor == 1 && len(answer.TransferEncoding) == 0:
 		return broken("broken off after %d of %d bytes", n, j.size)

@@ -128,7 +128,7 @@ func (c Capability) Overlaps(r Capability) bool {
 	return c.Sense&r.Sense != 0
 }
 
-// Requirement is a required capability and whether only scriptlets that run at install time need it (pre="1" in
+// Requirement is a required capability and whether only scriptlets need it: as far as repository metadata knows (pre="1" in
 // primary.xml: the SCRIPT_PRE, SCRIPT_POST, PRETRANS, POSTTRANS and PREREQ flags).
 type Requirement struct {
 	Capability

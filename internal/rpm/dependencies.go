@@ -1,6 +1,9 @@
 package rpm
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // The bits of a dependency's flags (RPMSENSE_*, include/rpm/rpmds.h).
 const (
@@ -41,12 +44,18 @@ type Dependency struct {
 // IsRPMLib reports whether rpm itself is to satisfy the dependency: rpmlib(...), a feature of the package format.
 func (d Dependency) IsRPMLib() bool { return d.Flags&SenseRPMLib != 0 }
 
-// IsInstallOnly reports whether only scriptlets that run at install time need the dependency, so that rpm forgets it
-// once the package is installed (isTransientReq in include/rpm/rpmds.h).
-func (d Dependency) IsInstallOnly() bool {
-	const install = SenseScriptPre | SenseScriptPost | SensePretrans | SensePosttrans | SenseRPMLib | SenseKeyring
-	const erase = SenseScriptPreun | SenseScriptPostun | SensePreuntrans | SensePostuntrans
-	return d.Flags&install != 0 && d.Flags&erase == 0 && d.Flags&SenseMeta == 0
+// IsScriptletOnly reports whether nothing but scriptlets and triggers needs the dependency: those that run at install
+// time, whose needs rpm forgets once the package is installed (isTransientReq in include/rpm/rpmds.h), those that run when
+// it is erased or verified, and, as the interpreter alone, triggers (build/parseScript.cc). An old PreReq is needed
+// besides. So is a user or a group: a scriptlet may be the first that needs it, but the files that belong to it stay.
+func (d Dependency) IsScriptletOnly() bool {
+	const install = SenseScriptPre | SenseScriptPost | SensePretrans | SensePosttrans
+	const later = SenseScriptPreun | SenseScriptPostun | SensePreuntrans | SensePostuntrans | SenseScriptVerify
+	switch {
+	case d.Flags&(SenseMeta|SenseFindRequires) != 0, strings.HasPrefix(d.Name, "user("), strings.HasPrefix(d.Name, "group("):
+		return false
+	}
+	return d.Flags&(install|later|SenseInterp) != 0
 }
 
 // Provides and its siblings are the header's dependencies in the header's order, nil without any. Arrays of unequal

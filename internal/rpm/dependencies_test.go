@@ -50,17 +50,34 @@ func TestDependenciesFaults(t *testing.T) {
 	}
 }
 
-func TestDependencyIsInstallOnly(t *testing.T) {
+func TestDependencyIsScriptletOnly(t *testing.T) {
 	for _, test := range []struct {
+		name  string
 		flags uint32
 		want  bool
 	}{
-		{0, false}, {uint32(Equal), false}, {SenseScriptPre, true}, {SenseScriptPost, true}, {SensePretrans, true}, {SensePosttrans, true},
-		{SenseRPMLib, true}, {SenseScriptPost | SenseInterp, true}, {SenseScriptPreun, false}, {SenseScriptPost | SenseScriptPostun, false},
-		{SenseScriptPre | SenseMeta, false}, {SenseFindRequires, false},
+		{"a", 0, false},
+		{"a", uint32(Equal), false},
+		{"a", SenseScriptPre, true},
+		{"a", SenseScriptPost | uint32(Equal), true},
+		{"a", SensePretrans, true},
+		{"a", SensePosttrans, true},
+		{"a", SenseScriptPreun, true},
+		{"a", SensePostuntrans, true},
+		{"a", SenseScriptVerify, true},
+		{"a", SenseScriptPre | SenseScriptPostun, true},
+		{"/bin/sh", SenseScriptPost | SenseInterp, true},
+		{"/bin/sh", SenseInterp, true}, // of a trigger
+		{"/bin/sh", SenseFindRequires, false},
+		{"a", SensePrereq, false}, // which createrepo_c marks as it does the others
+		{"a", SenseScriptPre | SenseMeta, false},
+		{"a", SenseConfig | uint32(Equal), false},
+		{"user(a)", SenseScriptPre, false},
+		{"group(a)", SenseScriptPre, false},
+		{"users", SenseScriptPre, true},
 	} {
-		if got := (Dependency{Flags: test.flags}).IsInstallOnly(); got != test.want {
-			t.Errorf("%#x: %v", test.flags, got)
+		if got := (Dependency{Capability: Capability{Name: test.name}, Flags: test.flags}).IsScriptletOnly(); got != test.want {
+			t.Errorf("%s %#x: %v", test.name, test.flags, got)
 		}
 	}
 }

@@ -12,6 +12,9 @@ import (
 // Error says why no set of packages satisfies the request.
 type Error struct {
 	Problems []Problem // independent of each other, in the order of the request; at least one
+	// Requiring are the packages whose requirements stand in the way, in no order that means anything: with other
+	// requirements of theirs there may be an answer.
+	Requiring []*rpm.Metadata
 }
 
 // Problem is one thing that cannot be.
@@ -89,8 +92,19 @@ func (a *answer) explain(q *problem, s *search) error {
 	e := &Error{}
 	for _, core := range cores {
 		e.Problems = append(e.Problems, a.describe(core))
+		for _, c := range core {
+			if k := c.why.kind; k == isRequires || k == isUnmet || k == isUnsupported {
+				e.addRequiring(a.pool.pkg(c.why.from))
+			}
+		}
 	}
 	return e
+}
+
+func (e *Error) addRequiring(m *rpm.Metadata) {
+	if !slices.Contains(e.Requiring, m) {
+		e.Requiring = append(e.Requiring, m)
+	}
 }
 
 func firstItem(core []clause) int32 {
@@ -370,6 +384,7 @@ func (a *answer) unmet(s *search, failed *Error) error {
 				Summary: m.NEVRA.String() + " requires " + r.String() + ", which nothing that is named provides",
 				Hints:   a.providerHints(r.Capability),
 			})
+			e.addRequiring(m)
 		}
 	}
 	switch {
