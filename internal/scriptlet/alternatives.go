@@ -42,6 +42,13 @@ func runAlternatives(r *toolRun) error {
 	if err != nil {
 		return err
 	}
+	if r.LeftOut {
+		for _, dir := range []string{a.altDir, a.adminDir} {
+			if err := r.FS.MkdirAll("/", dir, 0o755); err != nil {
+				return err
+			}
+		}
+	}
 	if debian {
 		r.name = "update-alternatives"
 		return a.debian()

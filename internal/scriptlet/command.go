@@ -19,6 +19,10 @@ type Call struct {
 	Host   *Host
 	Warn   func(message string) // is told what is left out of what the program would have done; nil tells nobody
 
+	// LeftOut says that the command's own file is not in the tree (see Options.Toolbox): the directories that its package
+	// brings need not be there either.
+	LeftOut bool
+
 	// Run calls another command as this one's child (find -exec, xargs, env, sh -c): args[0] is looked up as the shell
 	// does it. It returns the child's exit status.
 	Run func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error)

@@ -234,7 +234,7 @@ func (m *machine) native(ctx context.Context, p *program, c process) (int, error
 	m.note(path.Base(p.path))
 	return p.native(ctx, &Call{
 		Args: c.args, Env: func(name string) string { return c.env[name] }, Dir: c.dir, Umask: c.umask,
-		Stdin: c.stdin, Stdout: c.stdout, Stderr: c.stderr, FS: m.fs, Host: m.host, Warn: m.warn,
+		Stdin: c.stdin, Stdout: c.stdout, Stderr: c.stderr, FS: m.fs, Host: m.host, Warn: m.warn, LeftOut: p.node == nil,
 		Run: func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 			child := c
 			child.body = nil
