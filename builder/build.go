@@ -317,6 +317,9 @@ func spec(r *Recipe, user string, built *PlatformImage, o Options) *image.Spec {
 		ExposedPorts: r.Image.Ports, Volumes: r.Image.Volumes, Labels: r.Image.Labels,
 		Annotations: annotations(r, built.Created), Created: built.Created, User: user,
 	}
+	if len(built.Unevaluated) > 0 {
+		s.Annotations[annotationSkipped] = skippedText(built.Unevaluated)
+	}
 	if !slices.ContainsFunc(r.Image.Env, func(e EnvVar) bool { return e.Name == "PATH" }) {
 		s.Env = append(s.Env, "PATH="+defaultPath)
 	}
@@ -357,6 +360,32 @@ func (t *root) numericUser(user string) (string, error) {
 	return fmt.Sprintf("%d:%d", uid, gid), nil
 }
 
+// Annotations of an image that are not the recipe's own. slim.gpgcheck is false where packages need not be signed.
+const (
+	annotationDependencies = "slim.dependencies"       // which requirements were followed, where not all were
+	annotationSkipped      = "slim.scriptlets.skipped" // as skippedText writes it
+)
+
+// skippedText lists scriptlets: NEVRA %SLOT, NEVRA %SLOT.
+func skippedText(list []Scriptlet) string {
+	words := make([]string, len(list))
+	for i, s := range list {
+		words[i] = s.Package + " %" + s.Slot
+	}
+	return strings.Join(words, ", ")
+}
+
+// parseSkipped reads what skippedText writes, and passes over what is not of that form.
+func parseSkipped(text string) []Scriptlet {
+	var out []Scriptlet
+	for word := range strings.SplitSeq(text, ", ") {
+		if nevra, slot, ok := strings.Cut(word, " %"); ok {
+			out = append(out, Scriptlet{Package: nevra, Slot: slot})
+		}
+	}
+	return out
+}
+
 // annotations are the recipe's, over those that every image has.
 func annotations(r *Recipe, created time.Time) map[string]string {
 	a := map[string]string{
@@ -365,6 +394,9 @@ func annotations(r *Recipe, created time.Time) map[string]string {
 	}
 	if !r.Repository.GPGCheck {
 		a["slim.gpgcheck"] = "false"
+	}
+	if r.Dependencies != DependenciesFull {
+		a[annotationDependencies] = string(r.Dependencies)
 	}
 	for k, v := range r.Image.Annotations {
 		a[k] = v

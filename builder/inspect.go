@@ -18,6 +18,7 @@ import (
 	"slim/internal/rootfs"
 	"slim/internal/rpm"
 	"slim/internal/rpmdb"
+	"slim/internal/solve"
 	"slim/internal/trim"
 )
 
@@ -40,7 +41,14 @@ type Inspection struct {
 	Files       int   // paths in the root, directories included
 	Installed   int64 // bytes of all regular files, hard links once
 	OSRelease   map[string]string
+	// Dependencies says which requirements of its packages were followed, as slim's annotation has it: runtime, named, or "".
+	Dependencies string
+	Skipped      []Scriptlet // scriptlets that were left undone, as slim's annotation has it; without their interpreters
+	Unmet        []Unmet     // what packages require and no package has, by package
 }
+
+// Unmet is a requirement that no package of an image meets, as internal/solve has it.
+type Unmet = solve.Unmet
 
 // InspectedLayer is one layer of an image.
 type InspectedLayer struct {
@@ -125,6 +133,7 @@ func (out *Inspection) readConfig(img v1.Image) error {
 		return err
 	}
 	out.Digest, out.Config, out.Created, out.Annotations = digest.String(), config.Config, config.Created.Time, manifest.Annotations
+	out.Dependencies, out.Skipped = manifest.Annotations[annotationDependencies], parseSkipped(manifest.Annotations[annotationSkipped])
 	out.Platform = Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}
 	var history []string
 	for _, h := range config.History {
@@ -210,6 +219,11 @@ func (out *Inspection) readPackages(installed []rpmdb.Installed) error {
 		out.Packages = append(out.Packages, p)
 	}
 	slices.SortFunc(out.Packages, func(a, b InspectedPackage) int { return a.NEVRA.Compare(b.NEVRA) })
+	metadata, err := (&database{packages: installed}).metadata()
+	if err != nil {
+		return err
+	}
+	out.Unmet = solve.NewGraph(metadata, solve.Full).Unmet()
 	for _, s := range counts {
 		out.Stripped = append(out.Stripped, *s)
 	}

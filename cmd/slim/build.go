@@ -282,7 +282,7 @@ func noLock(r *builder.Recipe) error {
 	return &exitError{code: exitGate, err: fmt.Errorf("there is no %s beside %s", builder.LockFileName, r.File), hint: "slim lock " + r.File + " writes it"}
 }
 
-// warnScriptlets says which scriptlets were not evaluated, in one warning for the whole image.
+// warnScriptlets says which scriptlets the recipe skips, in one warning for the whole image.
 func (b *build) warnScriptlets(img *builder.Image) {
 	slots := map[string][]string{}
 	var order []string
@@ -297,11 +297,10 @@ func (b *build) warnScriptlets(img *builder.Image) {
 	if len(order) == 0 {
 		return
 	}
-	b.env.say("warning: the scriptlets of %d packages were not evaluated; what they would have made is missing in the image:", len(order))
+	b.env.say("warning: the recipe skips scriptlets of %s; what they would have made is missing in the image:", count(len(order), "package"))
 	for _, name := range order {
 		b.env.say("  %s: %s", name, strings.Join(slots[name], ", "))
 	}
-	b.env.hint("scriptlets: {PACKAGE: skip} in the recipe acknowledges those you know to be needless")
 }
 
 // printBuilt writes the answer for people: what is in the image, what was left out, where it went.

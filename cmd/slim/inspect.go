@@ -29,8 +29,23 @@ type inspectedOne struct {
 	Packages []inspectedPackage `json:"packages"`
 	Users    []inspectedUser    `json:"users"`
 	Stripped strippedJSON       `json:"stripped"`
+	Followed string             `json:"dependencies,omitempty"`
+	Unmet    []unmetJSON        `json:"unmet"`
+	Skipped  []skippedJSON      `json:"skipped_scriptlets"`
 	Paths    int                `json:"paths"`
 	Size     int64              `json:"installed_size"`
+}
+
+// unmetJSON is a requirement that no package of the image meets.
+type unmetJSON struct {
+	RequiredBy string `json:"required_by"`
+	Capability string `json:"capability"`
+	Scriptlet  bool   `json:"scriptlet"` // only scriptlets need it
+}
+
+type skippedJSON struct {
+	Package string `json:"package"`
+	Slot    string `json:"slot"`
 }
 
 type inspectedConfig struct {
@@ -112,6 +127,7 @@ func inspectAnswer(found *builder.InspectedImage) inspectJSON {
 			Platform: p.Platform.String(), Digest: p.Digest, Created: p.Created.UTC().Format(time.RFC3339),
 			Database: p.Database, Format: p.Format, Stripped: newStrippedJSON(p.Stripped), Paths: p.Files, Size: p.Installed,
 			Packages: []inspectedPackage{}, Users: []inspectedUser{}, Layers: []inspectedLayer{},
+			Followed: p.Dependencies, Unmet: []unmetJSON{}, Skipped: []skippedJSON{},
 			Config: inspectedConfig{
 				Entrypoint: p.Config.Entrypoint, Cmd: p.Config.Cmd, Env: p.Config.Env, User: p.Config.User, WorkingDir: p.Config.WorkingDir,
 				Ports: keys(p.Config.ExposedPorts), Volumes: keys(p.Config.Volumes), StopSignal: p.Config.StopSignal,
@@ -130,6 +146,12 @@ func inspectAnswer(found *builder.InspectedImage) inspectJSON {
 		}
 		for _, u := range p.Users {
 			one.Users = append(one.Users, inspectedUser{Name: u.Name, UID: u.UID, GID: u.GID, Home: u.Home})
+		}
+		for _, u := range p.Unmet {
+			one.Unmet = append(one.Unmet, unmetJSON{u.NEVRA.String(), u.Capability, u.Scriptlet})
+		}
+		for _, s := range p.Skipped {
+			one.Skipped = append(one.Skipped, skippedJSON{s.Package, s.Slot})
 		}
 		doc.Images = append(doc.Images, one)
 	}
@@ -184,6 +206,22 @@ func printInspection(out *lines, reference string, p *builder.Inspection) {
 		out.printf("\n")
 	}
 	out.printf("  left out %s\n", strippedText(p.Stripped))
+	if p.Dependencies != "" {
+		out.printf("  dependencies: %s\n", printable(p.Dependencies))
+	}
+	for _, u := range p.Unmet {
+		format := "    %s requires %s, which is not there\n"
+		if u.Scriptlet {
+			format = "    scriptlets of %s require %s, which is not there\n"
+		}
+		out.printf(format, printable(u.NEVRA.String()), printable(u.Capability))
+	}
+	for i, s := range p.Skipped {
+		if i == 0 {
+			out.printf("  scriptlets that were skipped; what they would have made is missing\n")
+		}
+		out.printf("    %%%s of %s\n", printable(s.Slot), printable(s.Package))
+	}
 }
 
 // shortDigest is the first digits of a digest, enough to tell layers apart.

@@ -392,6 +392,29 @@ func (g *Graph) broken(all, gone map[int32]bool) []Break {
 	return out
 }
 
+// Unmet is a requirement that none of the packages meets.
+type Unmet struct {
+	NEVRA      rpm.NEVRA // of the package that has it
+	Capability string
+	Scriptlet  bool // only scriptlets need it
+}
+
+// Unmet are the requirements that none of the packages meets, by NEVRA and capability.
+func (g *Graph) Unmet() []Unmet {
+	var out []Unmet
+	for id := range g.all() {
+		for _, r := range g.needs[id] {
+			if !met(r.lits, nil) {
+				out = append(out, Unmet{g.pool.pkgs[id].NEVRA, r.dep.String(), r.dep.Pre})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Unmet) int {
+		return cmp.Or(a.NEVRA.Compare(b.NEVRA), strings.Compare(a.Capability, b.Capability), boolCompare(a.Scriptlet, b.Scriptlet))
+	})
+	return slices.CompactFunc(out, func(a, b Unmet) bool { return a.NEVRA == b.NEVRA && a.Capability == b.Capability })
+}
+
 // firstName is the name of the first package that met a requirement.
 func (g *Graph) firstName(lits []int32) string {
 	for _, l := range lits {

@@ -189,3 +189,28 @@ func TestSoname(t *testing.T) {
 		}
 	}
 }
+
+func TestGraphUnmet(t *testing.T) {
+	list := parseRepository(t, `
+package a-1-1.noarch
+  requires gone
+  requires(pre) gone
+  requires(pre) tool
+  requires b >= 1
+  requires b >= 2
+  requires (c if b)
+  requires (c if gone)
+  requires rpmlib(PayloadIsZstd) <= 5.4.18-1
+package b-1-1.noarch
+`)
+	for _, m := range list {
+		m.AllFiles = true
+	}
+	var got []string
+	for _, u := range NewGraph(list, Full).Unmet() {
+		got = append(got, fmt.Sprintf("%s %s %v", u.NEVRA.Name, u.Capability, u.Scriptlet))
+	}
+	if d := cmp.Diff([]string{"a (c if b) false", "a b >= 2 false", "a gone false", "a tool true"}, got); d != "" {
+		t.Errorf("unmet (-want +got):\n%s", d)
+	}
+}
