@@ -405,7 +405,7 @@ func (g *Graph) Unmet() []Unmet {
 	for id := range g.all() {
 		for _, r := range g.needs[id] {
 			if !met(r.lits, nil) {
-				out = append(out, Unmet{g.pool.pkgs[id].NEVRA, r.dep.String(), r.dep.Pre})
+				out = append(out, Unmet{g.pool.nevra(id), r.dep.String(), r.dep.Pre})
 			}
 		}
 	}
