@@ -5,8 +5,15 @@ import "slim/builder"
 // The JSON documents of build and plan. Fields are only ever added.
 
 type buildsJSON struct {
-	Version int         `json:"version"`
-	Builds  []buildJSON `json:"builds"`
+	Version int          `json:"version"`
+	Builds  []buildJSON  `json:"builds"`
+	Failed  []failedJSON `json:"failed"`
+}
+
+// failedJSON is a recipe of several that could not be built.
+type failedJSON struct {
+	Recipe string `json:"recipe"`
+	Error  string `json:"error"`
 }
 
 type buildJSON struct {
@@ -80,17 +87,23 @@ type destinationJSON struct {
 	NotSet      []string `json:"not_set,omitempty"`
 }
 
-// buildAnswer is the document for one recipe, or for several.
-func buildAnswer(all []built) any {
-	var docs []buildJSON
-	for _, one := range all {
-		docs = append(docs, one.json())
+// buildAnswer is the document for one recipe.
+func buildAnswer(one *built) buildJSON {
+	d := one.json()
+	d.Version = 1
+	return d
+}
+
+// buildsAnswer is the document for several recipes.
+func buildsAnswer(all []built, failed []failure) buildsJSON {
+	d := buildsJSON{Version: 1, Builds: []buildJSON{}, Failed: []failedJSON{}}
+	for i := range all {
+		d.Builds = append(d.Builds, all[i].json())
 	}
-	if len(docs) == 1 {
-		docs[0].Version = 1
-		return docs[0]
+	for _, f := range failed {
+		d.Failed = append(d.Failed, failedJSON{f.recipe, f.err.Error()})
 	}
-	return buildsJSON{Version: 1, Builds: docs}
+	return d
 }
 
 func (one *built) json() buildJSON {

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,11 +67,13 @@ func newBuildCommand(env *environment) *cobra.Command {
 	var outputs []string
 	var digestFile string
 	cmd := &cobra.Command{
-		Use:   "build RECIPE...",
+		Use:   "build RECIPE|DIR...",
 		Short: "Build the image of a recipe and deliver it",
 		Long: `Build resolves the recipe's packages, fetches and verifies them, assembles the
 image, and delivers it: to each -o, without one to the recipe's push, without
-that to ./NAME.tar. Where a slim.lock stands beside the recipe, its packages are
+that to ./NAME.tar. Of several recipes, and those of directories, each is built
+after the one that it extends; one that fails is named, and the rest is built.
+Where a slim.lock stands beside the recipe, its packages are
 taken and no metadata is fetched; a recipe that it does not fit is refused with
 exit code 3, with --locked or without. A destination is
 
@@ -81,7 +87,8 @@ exit code 3, with --locked or without. A destination is
 The last line of the answer is where the image is and its digest.`,
 		Example: `  slim build recipe.yaml
   slim build recipe.yaml -o docker://registry.example/base/httpd:2.4
-  slim build recipe.yaml --platform linux/amd64,linux/arm64 -o oci:images`,
+  slim build recipe.yaml --platform linux/amd64,linux/arm64 -o oci:images
+  slim build recipes/ -o oci:images            # a tag for each`,
 		GroupID: groupBuild,
 		Args:    needRecipe(math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -111,13 +118,32 @@ type built struct {
 }
 
 func (b *build) run(ctx context.Context, recipes []string, digestFile string) error {
-	all, err := b.all(ctx, recipes)
-	for _, one := range all {
-		defer one.image.Close()
-	}
+	read, err := readRecipes(b.env, &b.flags.recipe, recipes)
 	if err != nil {
 		return err
 	}
+	if err := b.checkOutputs(read); err != nil {
+		return err
+	}
+	all, failed := b.all(ctx, read)
+	for _, one := range all {
+		defer one.image.Close()
+	}
+	if len(read) == 1 && len(failed) == 1 {
+		return failed[0].err
+	}
+	if err := b.answer(read, all, failed, digestFile); err != nil {
+		return err
+	}
+	var errs []error
+	for _, f := range failed {
+		errs = append(errs, fmt.Errorf("%s: %w", f.recipe, f.err))
+	}
+	return errors.Join(errs...)
+}
+
+// answer says what was built and delivered.
+func (b *build) answer(read []*builder.Recipe, all []built, failed []failure, digestFile string) error {
 	if digestFile != "" {
 		var digests strings.Builder
 		for _, one := range all {
@@ -128,7 +154,10 @@ func (b *build) run(ctx context.Context, recipes []string, digestFile string) er
 		}
 	}
 	if b.flags.json {
-		return writeJSON(b.env.stdout, buildAnswer(all))
+		if len(read) == 1 {
+			return writeJSON(b.env.stdout, buildAnswer(&all[0]))
+		}
+		return writeJSON(b.env.stdout, buildsAnswer(all, failed))
 	}
 	for _, one := range all {
 		if err := printBuilt(b.env.stdout, one); err != nil {
@@ -138,48 +167,84 @@ func (b *build) run(ctx context.Context, recipes []string, digestFile string) er
 	return nil
 }
 
-func (b *build) all(ctx context.Context, recipes []string) ([]built, error) {
-	read, err := readRecipes(b.env, &b.flags.recipe, recipes)
-	if err != nil {
-		return nil, err
-	}
-	if err := b.checkOutputs(read); err != nil {
-		return nil, err
-	}
-	var all []built
-	for _, r := range read {
+// failure is a recipe of several that could not be built or delivered.
+type failure struct {
+	recipe string
+	err    error
+}
+
+// all builds recipes one after the other, those that others extend before them: what they share is fetched, verified and
+// packed once. One that fails does not keep the others from being built.
+func (b *build) all(ctx context.Context, recipes []*builder.Recipe) (all []built, failed []failure) {
+	ordered := slices.Clone(recipes)
+	slices.SortStableFunc(ordered, func(a, b *builder.Recipe) int { return cmp.Compare(len(a.Parents), len(b.Parents)) })
+	for _, r := range ordered {
 		p := b.env.newProgress()
 		one, err := b.one(ctx, r, p)
 		p.close(err)
-		if one != nil {
-			all = append(all, *one)
-		}
 		if err != nil {
-			if len(read) > 1 {
-				err = fmt.Errorf("%s: %w", r.File, err)
+			failed = append(failed, failure{r.File, err})
+			if ctx.Err() != nil {
+				break
 			}
-			return all, err
+			continue
 		}
+		all = append(all, *one)
 		b.warnScriptlets(one.image)
 	}
-	return all, nil
+	return all, failed
 }
 
-// readRecipes reads all recipes before any work is done.
+// readRecipes reads all recipes before any work is done. A directory stands for those in it.
 func readRecipes(env *environment, flags *recipeFlags, files []string) ([]*builder.Recipe, error) {
 	opts, err := flags.options(env)
 	if err != nil {
 		return nil, err
 	}
 	var out []*builder.Recipe
-	for _, file := range files {
-		r, err := builder.ReadRecipe(file, opts)
+	read := map[string]bool{}
+	for _, arg := range files {
+		files, err := recipeFiles(arg)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, r)
+		for _, file := range files {
+			if read[filepath.Clean(file)] {
+				continue
+			}
+			read[filepath.Clean(file)] = true
+			r, err := builder.ReadRecipe(file, opts)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, r)
+		}
 	}
 	return out, nil
+}
+
+// recipeFiles are the recipes that an argument names: those of a directory are its *.yaml and *.yml, by name, less the
+// locks of other programs.
+func recipeFiles(arg string) ([]string, error) {
+	info, err := os.Stat(arg)
+	if err != nil || !info.IsDir() {
+		return []string{arg}, nil // reading it says what is wrong
+	}
+	entries, err := os.ReadDir(arg)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, e := range entries {
+		ext := filepath.Ext(e.Name())
+		if !e.IsDir() && (ext == ".yaml" || ext == ".yml") && !strings.HasSuffix(e.Name(), ".lock"+ext) {
+			files = append(files, filepath.Join(arg, e.Name()))
+		}
+	}
+	if len(files) == 0 {
+		return nil, usageError("a recipe is a *.yaml or *.yml", "there is no recipe in %s", arg)
+	}
+	return files, nil
 }
 
 // checkOutputs refuses malformed destinations before any work is done.
@@ -197,6 +262,24 @@ func (b *build) checkOutputs(recipes []*builder.Recipe) error {
 	for _, d := range b.outputs {
 		if !builder.SharedDestination(d) {
 			return usageError("an oci:DIR without a tag takes all of them", "%d recipes cannot all go to %s", len(recipes), d)
+		}
+	}
+	return b.checkNames(recipes)
+}
+
+// checkNames refuses recipes of which one image would replace the other.
+func (b *build) checkNames(recipes []*builder.Recipe) error {
+	first := map[string]string{}
+	for _, r := range recipes {
+		for _, d := range destinations(r, b.outputs) {
+			place := d
+			if builder.SharedDestination(d) {
+				place += ":" + r.Name
+			}
+			if other, ok := first[place]; ok {
+				return usageError("give them different names", "%s and %s would both go to %s", other, r.File, place)
+			}
+			first[place] = r.File
 		}
 	}
 	return nil
@@ -250,7 +333,8 @@ func (b *build) one(ctx context.Context, r *builder.Recipe, p *progress) (*built
 	for _, d := range destinations(r, b.outputs) {
 		delivery, err := out.image.Deliver(ctx, d, opts)
 		if err != nil {
-			return out, err
+			out.image.Close()
+			return nil, err
 		}
 		out.deliveries = append(out.deliveries, *delivery)
 	}
