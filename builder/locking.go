@@ -1020,7 +1020,7 @@ func (l *Lock) Unexplained() bool {
 	})
 }
 
-// Explain fills in the reasons and choices of a lock that is from a lock file, from the repository's metadata. Where the
+// Explain fills in the reasons, choices and requirements of a lock that is from a lock file, from the repository's metadata. Where the
 // repository no longer has all packages of a platform, that platform stays as it is.
 func (l *Lock) Explain(ctx context.Context, r *Recipe, o Options) error {
 	client, done, err := o.client(nil)
@@ -1051,12 +1051,17 @@ func (l *Lock) Explain(ctx context.Context, r *Recipe, o Options) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.Platform, err)
 		}
-		reasons := map[rpm.NEVRA]solve.Reason{}
+		chosen := map[rpm.NEVRA]solve.Chosen{}
 		for _, c := range solution.Packages {
-			reasons[c.NEVRA] = c.Reason
+			chosen[c.NEVRA] = c
 		}
 		for k := range p.Packages {
-			p.Packages[k].Reason = reasons[p.Packages[k].NEVRA]
+			pkg := &p.Packages[k]
+			c := chosen[pkg.NEVRA]
+			pkg.Reason = c.Reason
+			if c.Metadata != nil && c.Metadata.Checksum == pkg.Checksum {
+				pkg.Metadata = c.Metadata
+			}
 		}
 		p.inherit(parent)
 		p.Choices = solution.Choices

@@ -43,26 +43,19 @@ func (e *AbsentError) Error() string {
 	return fmt.Sprintf("%s is not among the packages of %s", e.Spec, e.Where)
 }
 
-// WhyRecipe answers for the packages that a recipe resolves to, for each of its platforms. Spec is a name, NAME.ARCH,
+// WhyRecipe answers for the packages that the lock beside a recipe has for it, or without one those that it resolves to, for each of its platforms. Spec is a name, NAME.ARCH,
 // NEVRA, path or capability; there is an answer for each package that it means.
 func WhyRecipe(ctx context.Context, r *Recipe, spec string, o Options) ([]*Why, error) {
-	lock, err := Resolve(ctx, r, o)
+	lock, err := explained(ctx, r, o)
 	if err != nil {
 		return nil, err
 	}
-	mode := map[Dependencies]solve.Mode{DependenciesRuntime: solve.Runtime, DependenciesNamed: solve.Named}[r.Dependencies]
 	var out []*Why
 	var absent error
 	for i := range lock.Platforms {
 		l := &lock.Platforms[i]
-		packages, roots := make([]*rpm.Metadata, len(l.Packages)), []rpm.NEVRA{}
-		for k, p := range l.Packages {
-			packages[k] = p.Metadata
-			if p.Reason.Spec != "" {
-				roots = append(roots, p.NEVRA)
-			}
-		}
-		answers, err := why(packages, mode, roots, spec, r.Name, l.Platform)
+		packages, roots := l.metadata()
+		answers, err := why(packages, r.Dependencies.mode(), roots, spec, r.Name, l.Platform)
 		if err != nil {
 			absent = cmp.Or(absent, err)
 			continue
@@ -71,6 +64,70 @@ func WhyRecipe(ctx context.Context, r *Recipe, spec string, o Options) ([]*Why, 
 	}
 	if len(out) == 0 {
 		return nil, absent
+	}
+	return out, nil
+}
+
+// explained is what the lock beside a recipe has for it, or without one what it resolves to, with what the packages
+// require.
+func explained(ctx context.Context, r *Recipe, o Options) (*Lock, error) {
+	file, err := FindLock(r)
+	if err != nil {
+		return nil, err
+	}
+	if file == nil {
+		return Resolve(ctx, r, o)
+	}
+	lock, err := file.Lock(r)
+	if err != nil {
+		return nil, err
+	}
+	o.Keys = file.Keys
+	if err := lock.Explain(ctx, r, o); err != nil {
+		return nil, err
+	}
+	if lock.Unexplained() {
+		return nil, fmt.Errorf("the repository no longer has all packages of %s: what they require is not known", LockPath(r))
+	}
+	return lock, nil
+}
+
+// metadata are the packages of a platform and those of them that were asked for.
+func (l *LockedPlatform) metadata() (packages []*rpm.Metadata, roots []rpm.NEVRA) {
+	roots = []rpm.NEVRA{}
+	for _, p := range l.Packages {
+		packages = append(packages, p.Metadata)
+		if p.Reason.Spec != "" {
+			roots = append(roots, p.NEVRA)
+		}
+	}
+	return packages, roots
+}
+
+// PackageGraph is who requires whom among the packages of one platform.
+type PackageGraph struct {
+	Platform Platform
+	Packages []rpm.NEVRA // sorted
+	Roots    []rpm.NEVRA // what the recipe asks for
+	Edges    []Edge      // by the NEVRAs of both sides
+}
+
+// GraphRecipe makes the graph of the packages that a recipe takes, for each of its platforms: those of the lock beside
+// it, or without one what it resolves to.
+func GraphRecipe(ctx context.Context, r *Recipe, o Options) ([]*PackageGraph, error) {
+	lock, err := explained(ctx, r, o)
+	if err != nil {
+		return nil, err
+	}
+	var out []*PackageGraph
+	for i := range lock.Platforms {
+		packages, roots := lock.Platforms[i].metadata()
+		g := &PackageGraph{Platform: lock.Platforms[i].Platform, Roots: roots, Edges: solve.NewGraph(packages, r.Dependencies.mode()).Edges()}
+		for _, p := range packages {
+			g.Packages = append(g.Packages, p.NEVRA)
+		}
+		slices.SortFunc(g.Packages, rpm.NEVRA.Compare)
+		out = append(out, g)
 	}
 	return out, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,6 +32,7 @@ type choiceJSON struct {
 
 func newPlanCommand(env *environment) *cobra.Command {
 	var flags workFlags
+	var graph string
 	cmd := &cobra.Command{
 		Use:   "plan RECIPE",
 		Short: "Show what would be installed, and why",
@@ -38,7 +40,12 @@ func newPlanCommand(env *environment) *cobra.Command {
 asked for them, and where several packages could have served, which was taken
 and which were not. It fetches metadata only. Where a slim.lock stands beside
 the recipe, it shows what that has; with --locked it fetches nothing, and what
-asked for a package is then known of the requested ones only.`,
+asked for a package is then known of the requested ones only.
+
+--graph writes who requires whom instead: for Graphviz, for Mermaid, or drawn. What
+only scriptlets require is dashed.`,
+		Example: `  slim plan httpd.yaml
+  slim plan httpd.yaml --graph svg > httpd.svg`,
 		GroupID: groupBuild,
 		Args:    needRecipe(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -50,6 +57,9 @@ asked for a package is then known of the requested ones only.`,
 			opts, err := flags.options(env, p)
 			if err != nil {
 				return err
+			}
+			if graph != "" {
+				return planGraph(cmd, env, p, recipes[0], graph, &flags, opts)
 			}
 			lock, err := flags.resolve(cmd.Context(), recipes[0], &opts)
 			if err == nil && !flags.locked && !flags.offline && lock.Unexplained() {
@@ -71,7 +81,28 @@ asked for a package is then known of the requested ones only.`,
 	}
 	flags.add(cmd)
 	flags.addLocked(cmd)
+	cmd.Flags().StringVar(&graph, "graph", "", "write the graph of requirements as this `FORMAT`: "+strings.Join(graphFormats(), ", "))
 	return cmd
+}
+
+// planGraph answers with the graph of one platform.
+func planGraph(cmd *cobra.Command, env *environment, p *progress, r *builder.Recipe, format string, flags *workFlags, opts builder.Options) error {
+	switch {
+	case !slices.Contains(graphFormats(), format):
+		return usageError("", "--graph is %s, not %q", strings.Join(graphFormats(), ", "), format)
+	case flags.json || flags.locked:
+		return usageError("", "--graph is a document of its own, from the repository's metadata: it does not go with --json or --locked")
+	case len(r.Platforms) > 1:
+		return usageError("as in --platform "+r.Platforms[0].String(), "--graph draws one platform, and %s has %d", r.File, len(r.Platforms))
+	}
+	graphs, err := builder.GraphRecipe(cmd.Context(), r, opts)
+	p.close(err)
+	if err != nil {
+		return err
+	}
+	out := &lines{w: env.stdout}
+	printGraph(out, format, r.Name+" for "+r.Platforms[0].String(), graphs[0])
+	return out.err
 }
 
 func planAnswer(r *builder.Recipe, lock *builder.Lock) planJSON {

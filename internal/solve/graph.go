@@ -258,6 +258,18 @@ func (g *Graph) Chains(target rpm.NEVRA, roots []rpm.NEVRA) []Chain {
 	return out
 }
 
+// Edges are all requirements of one package by another, in the order of the NEVRAs of both.
+func (g *Graph) Edges() []Edge {
+	var out []Edge
+	for id := range g.all() {
+		for _, to := range g.edges[id] {
+			out = append(out, g.edge(id, to))
+		}
+	}
+	slices.SortFunc(out, func(a, b Edge) int { return cmp.Or(a.From.Compare(b.From), a.To.Compare(b.To)) })
+	return out
+}
+
 func (g *Graph) edge(from, to int32) Edge {
 	a, b := g.pool.pkg(from), g.pool.pkg(to)
 	var best *rpm.Requirement
