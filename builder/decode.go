@@ -47,13 +47,13 @@ func (l *loader) decode(tree *node, file recipeFile, f *faults) *Recipe {
 }
 
 func (l *loader) repository(n *node, f *faults) Repository {
-	if !n.has("file") || l.opts.RepoFile == nil {
-		return decodeRepository(n)
+	r := decodeRepository(n)
+	if !n.has("file") {
+		return r
 	}
 	at := n.get("file")
-	r, err := l.opts.RepoFile(absoluteIn(at), texts(n.get("ids")))
-	if err != nil {
-		f.add(at.place, "", "repository.file: %v", err)
+	if err := readRepoFile(&r, absoluteIn(at), n); err != nil {
+		f.add(at.place, "", "repository.file: %s: %v", at.text, err)
 	}
 	return r
 }

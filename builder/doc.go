@@ -28,5 +28,5 @@
 //
 // Relative paths start at the directory of the recipe that says them.
 //
-// Not understood yet: module streams, and dnf's .repo files other than through RecipeOptions.RepoFile.
+// Not understood yet: module streams.
 package builder

@@ -227,11 +227,14 @@ func findDistribution(distro string) (distribution, string, bool) {
 	return distribution{}, "", false
 }
 
-// keys are the entries of gpgkey. The key of a version that is not in the table has no fingerprint.
+// keys are the entries of gpgkey. Where versions have keys of their own, that of one not in the table has no fingerprint.
 func (d distribution) keys(version string) []string {
 	key := strings.ReplaceAll(d.key, "VERSION", version)
-	if i := slices.Index(d.versions, version); i >= 0 {
+	switch i := slices.Index(d.versions, version); {
+	case i >= 0:
 		key += "#" + d.pins[i]
+	case len(d.pins) == 1:
+		key += "#" + d.pins[0]
 	}
 	if d.more == "" {
 		return []string{key}

@@ -387,6 +387,7 @@ func (p *lockParser) repository(l *lockLine) {
 		{word: "baseurl", value: address(SourceBaseURL)},
 		{word: "mirrorlist", value: address(SourceMirrorList)},
 		{word: "metalink", value: address(SourceMetalink)},
+		{word: "file", value: address(SourceRepoFile)},
 		{word: "component", many: true, value: texted(&r.Components)},
 		{word: "releasever", value: text(&r.ReleaseVer)},
 	})
@@ -718,7 +719,7 @@ func (f *LockFile) Bytes() []byte {
 	w.b.WriteString(lockHead)
 	r := f.Repository
 	w.block("repository", r.Name)
-	w.line(1, [...]string{"baseurl", "mirrorlist", "metalink"}[r.Kind], r.Address)
+	w.line(1, [...]string{"baseurl", "mirrorlist", "metalink", "file"}[r.Kind], r.Address)
 	w.lines(1, "component", r.Components)
 	w.some("releasever", r.ReleaseVer)
 	for _, k := range f.Keys {

@@ -240,7 +240,7 @@ func (r LockedRepository) differs(other LockedRepository, word string) []string 
 			out = append(out, fmt.Sprintf("repository.%s is %s, %s %s", key, orNone(says), word, orNone(was)))
 		}
 	}
-	kinds := [...]string{"baseurl", "mirrorlist", "metalink"}
+	kinds := [...]string{"baseurl", "mirrorlist", "metalink", "file"}
 	if r.Kind != other.Kind {
 		out = append(out, fmt.Sprintf("the address of the repository is a %s, %s a %s", kinds[r.Kind], word, kinds[other.Kind]))
 	} else {
@@ -950,7 +950,7 @@ func (f *LockFile) lock(r *Recipe, entry *LockedRecipe, platforms []Platform) (*
 				continue
 			}
 			src := s.LockedSource
-			if src.URLs, src.list = []string{urls[i].URL}, nil; urls[i].Source != SourceBaseURL {
+			if src.URLs, src.list = append([]string{urls[i].URL}, urls[i].Others...), nil; urls[i].Source != SourceBaseURL {
 				src.list = &urls[i]
 			}
 			at[s.Component] = len(l.Sources)

@@ -25,8 +25,6 @@ type RecipeOptions struct {
 	Builtin fs.FS
 	// Platforms replaces the recipe's when it is not empty.
 	Platforms []Platform
-	// RepoFile reads repositories from a .repo file of dnf, given by its absolute path. Nil refuses such recipes.
-	RepoFile func(file string, ids []string) (Repository, error)
 }
 
 // Setting is one override, as of --set repository.baseurl=https://mirror.example/os. The value of a list is split at
@@ -330,8 +328,8 @@ func (l *loader) checkFile(file recipeFile, f *faults) {
 	}
 	repo := file.tree.get("repository")
 	if !repo.is(kindMapping) || repo.has("file") {
-		if repo.has("file") && l.opts.RepoFile == nil {
-			f.add(repo.get("file").place, "write the repository's baseurl and gpgkey into the recipe", "repository.file: .repo files are not supported yet")
+		if at := repo.get("file"); at != nil && at.place.builtin {
+			f.add(at.place, "", "a built-in recipe has no repository beside it: %s", at.text)
 		}
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -413,20 +414,51 @@ func TestSetReachesTheParent(t *testing.T) {
 	}
 }
 
-func TestRepoFileHook(t *testing.T) {
-	const recipe = "repository: {file: a.repo, ids: [x, y]}\npackages: [bash]\n"
-	r, err := readText(t, recipe, RecipeOptions{RepoFile: func(file string, ids []string) (Repository, error) {
-		return Repository{Name: filepath.Base(file) + strings.Join(ids, "+"), BaseURL: "https://a.example"}, nil
-	}})
-	if err != nil || r.Repository.Name != "a.repox+y" {
-		t.Errorf("%v, %v", r, err)
+func TestRepoFile(t *testing.T) {
+	const sections = "[base-$basearch]\nname=x\nbaseurl=https://m.example/$releasever/$basearch/os https://n.example/os\ngpgkey=https://m.example/key\n" +
+		"[app]\nmetalink=https://m.example/link?arch=$basearch\nbaseurl=https://other.example\ngpgkey=https://m.example/key,file:///etc/key\nrepo_gpgcheck=1\n" +
+		"[loose]\nbaseurl=/srv/repo\ngpgcheck=0\n[none]\nname=none\n[keyless]\nbaseurl=/x\n[narrow]\nbaseurl=/x\nexcludepkgs=bash\n[odd]\nbaseurl=/$nothing\ngpgcheck=0\n"
+	read := func(repository string) (*Recipe, error) {
+		dir, _ := unpack(t, &txtar.Archive{Files: []txtar.File{
+			{Name: "a.repo", Data: []byte(sections)},
+			{Name: "a.yaml", Data: []byte("repository: " + repository + "\npackages: [bash]\n")},
+		}})
+		return ReadRecipe(filepath.Join(dir, "a.yaml"), RecipeOptions{})
 	}
-	_, err = readText(t, recipe, RecipeOptions{RepoFile: func(string, []string) (Repository, error) {
-		return Repository{}, errors.New("no such id: y")
-	}})
-	var faults *RecipeError
-	if !errors.As(err, &faults) || faults.Faults[0].Line != 1 {
-		t.Errorf("%v", err)
+	r, err := read("{file: a.repo, ids: ['base-$basearch', app], releasever: 9}")
+	if err == nil {
+		t.Fatal("an id with a variable")
+	}
+	r, err = read("{file: a.repo, ids: [app, loose], releasever: 9}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	urls, err := r.Repository.BaseURLs(Platform{"linux", "arm64", ""})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []ComponentURL{{Component: "app", URL: "https://m.example/link?arch=aarch64", Source: SourceMetalink}, {Component: "loose", URL: "file:///srv/repo"}}
+	if diff := cmp.Diff(want, urls); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if r.Repository.GPGCheck || !r.Repository.RepoGPGCheck || !slices.Equal(r.Repository.GPGKeys, []string{"https://m.example/key", "file:///etc/key"}) {
+		t.Errorf("%+v", r.Repository)
+	}
+	if r, err := read("{file: a.repo, ids: [app, loose], gpgcheck: true, gpgkey: mine}"); err != nil || !r.Repository.GPGCheck || !slices.Equal(r.Repository.GPGKeys, []string{"mine"}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for ids, want := range map[string]string{
+		"[x]":        "it has no [x]; its repositories are base-$basearch, app, loose, none, keyless, narrow, odd",
+		"[none]":     "[none], line 13: it has no baseurl, mirrorlist or metalink",
+		"[keyless]":  "it names no gpgkey",
+		"[app, app]": "[app] is named twice",
+		"[narrow]":   "[narrow], line 17: slim does not act on excludepkgs",
+		"[odd]":      "[odd], line 20: unknown variable $nothing",
+	} {
+		var faults *RecipeError
+		if _, err := read("{file: a.repo, ids: " + ids + "}"); !errors.As(err, &faults) || faults.Faults[0].Line != 1 || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", ids, err)
+		}
 	}
 }
 

@@ -35,10 +35,12 @@ type Position struct {
 // Repository is the one distribution repository.
 type Repository struct {
 	Name         string
-	BaseURL      string   // with its variables, as written; exactly one of BaseURL, MirrorList and Metalink is set
-	MirrorList   string   // URL of a list of base URLs
-	Metalink     string   // URL of a metalink of repomd.xml
-	Components   []string // values of $component; empty when the repository is one
+	BaseURL      string           // with its variables, as written; exactly one of BaseURL, MirrorList and Metalink is set
+	MirrorList   string           // URL of a list of base URLs
+	Metalink     string           // URL of a metalink of repomd.xml
+	Components   []string         // values of $component, or the ids of Parts; empty when the repository is one
+	File         string           // the .repo file that Parts are from, as written; "" without one
+	Parts        []RepositoryPart // the repositories of File; the addresses above are empty then
 	ReleaseVer   string
 	GPGKeys      []string // paths or URLs, with their variables; #FINGERPRINT after one takes only that key of the file
 	GPGCheck     bool

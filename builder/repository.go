@@ -135,7 +135,7 @@ func (s *component) fetchIndex(ctx context.Context, client *fetch.Client, link *
 // findMirrors sets the base URLs of a component, in the order they are asked. The metalink is nil where there is none.
 func (s *component) findMirrors(ctx context.Context, client *fetch.Client, c ComponentURL) (*repomd.Metalink, error) {
 	if c.Source == SourceBaseURL {
-		s.URLs = []string{c.URL}
+		s.URLs = append([]string{c.URL}, c.Others...)
 		return nil, nil
 	}
 	content, err := client.Bytes(ctx, fetch.Request{URLs: []string{c.URL}, Size: -1, MaxSize: maxMirrorsSize})

@@ -15,13 +15,15 @@ const (
 	SourceBaseURL    Source = iota // the directory that holds repodata/
 	SourceMirrorList               // a text list of such directories
 	SourceMetalink                 // a metalink of repomd.xml
+	SourceRepoFile                 // a .repo file of dnf, which has the addresses
 )
 
 // ComponentURL is where one component of a repository is.
 type ComponentURL struct {
-	Component string // "" when the repository is one
-	URL       string // http, https or file, without variables
-	Source    Source // what URL leads to
+	Component string   // "" when the repository is one
+	URL       string   // http, https or file, without variables
+	Source    Source   // what URL leads to
+	Others    []string // more base URLs of the same
 }
 
 // BaseURLs returns the addresses of r's components for platform p, in the order of r.Components, with dnf's variables
@@ -29,6 +31,9 @@ type ComponentURL struct {
 // A plain path becomes a file URL; a relative one starts at r.Dir. Where r has a mirror list or a metalink, the
 // addresses are those of the lists, as Source says.
 func (r Repository) BaseURLs(p Platform) ([]ComponentURL, error) {
+	if len(r.Parts) > 0 {
+		return r.partURLs(p)
+	}
 	text, source := r.address()
 	if err := r.checkVariables(text, true); err != nil {
 		return nil, err
@@ -52,9 +57,11 @@ func (r Repository) BaseURLs(p Platform) ([]ComponentURL, error) {
 	return urls, nil
 }
 
-// address is the one of BaseURL, MirrorList and Metalink that is set.
+// address is the one of BaseURL, MirrorList, Metalink and File that is set.
 func (r Repository) address() (string, Source) {
 	switch {
+	case r.File != "":
+		return r.File, SourceRepoFile
 	case r.MirrorList != "":
 		return r.MirrorList, SourceMirrorList
 	case r.Metalink != "":

@@ -182,9 +182,7 @@ func verdicts(t *testing.T, schema map[string]any, name string) (bySchema, byPar
 		}
 		bySchema = conforms(schema, v)
 	}
-	_, byParser = ReadRecipe(name, RecipeOptions{RepoFile: func(string, []string) (Repository, error) {
-		return Repository{BaseURL: "https://a.example"}, nil
-	}})
+	_, byParser = ReadRecipe(name, RecipeOptions{})
 	return bySchema, byParser
 }
 
@@ -405,6 +403,9 @@ func TestSchemaAgreesOnRepoFiles(t *testing.T) {
 		"{file: '', ids: [x]}":                 false,
 	} {
 		name := filepath.Join(t.TempDir(), "recipe.yaml")
+		if err := os.WriteFile(filepath.Join(filepath.Dir(name), "a.repo"), []byte("[x]\nbaseurl=/x\ngpgcheck=0\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(name, []byte("repository: "+repo+"\npackages: [bash]\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
