@@ -28,9 +28,9 @@ func alternativesIn(t testing.TB, dir string) {
 }
 
 // One line is one call; "!" before a word is a change of the tree: rm PATH, ln TARGET PATH.
-func TestDebianAlternatives(t *testing.T) {
-	root := distroRoot(t, "alternatives", "glibc-common")
-	t.Run("age", func(t *testing.T) { debianAge(t, root) })
+func debianAlternatives(t *testing.T, from string) {
+	programs := smallRoot(t, from, "/usr/bin/update-alternatives")
+	t.Run("age", func(t *testing.T) { debianAge(t, programs) })
 	for _, c := range []struct{ name, calls string }{
 		{"one", "--install /usr/bin/editor editor /usr/bin/vim 15"},
 		{"again", "--install /usr/bin/editor editor /usr/bin/vim 15\n--install /usr/bin/editor editor /usr/bin/vim 20"},
@@ -59,7 +59,7 @@ func TestDebianAlternatives(t *testing.T) {
 		{"corrupt", "!text /var/lib/dpkg/alternatives/editor auto|/usr/bin/editor||/usr/bin/vim|x||\n--display editor\n--install /usr/bin/editor editor /usr/bin/vim 20\n!text /var/lib/dpkg/alternatives/b auto|/usr/bin/b\n--install /usr/bin/c c /usr/bin/vim 20\n--auto b\n!text /var/lib/dpkg/alternatives/d \n--auto d"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := smallRoot(t, root, "/usr/bin/update-alternatives")
+			dir := linkedCopy(t, programs)
 			alternativesIn(t, dir)
 			f := fsOf(hostTree(t, dir))
 			for _, line := range strings.Split(c.calls, "\n") {
@@ -115,8 +115,8 @@ func tamper(t testing.TB, f *FS, dir, line string) bool {
 }
 
 // A new link is as old as what it leads to.
-func debianAge(t *testing.T, root string) {
-	dir := smallRoot(t, root, "/usr/bin/update-alternatives")
+func debianAge(t *testing.T, programs string) {
+	dir := linkedCopy(t, programs)
 	alternativesIn(t, dir)
 	f := fsOf(hostTree(t, dir))
 	want := f.Tree().Node("/usr/bin/vim").MTime

@@ -6,12 +6,23 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"slim/internal/tooltest"
 )
 
-func TestIconvconfigLikeTheDistribution(t *testing.T) {
-	root := distroRoot(t, "glibc-common", "glibc-gconv-extra")
-	f := fsOf(hostTree(t, root))
+func iconvconfigLikeTheDistribution(t *testing.T, from string) {
 	const dir = "/usr/lib/x86_64-linux-gnu/gconv"
+	root := smallRoot(t, from, "/usr/sbin/iconvconfig")
+	if err := os.MkdirAll(root+dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(root+"/etc", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"gconv-modules", "gconv-modules.d"} {
+		tooltest.Run(t, nil, "cp", "-a", from+dir+"/"+name, root+dir)
+	}
+	f := fsOf(hostTree(t, root))
 	for _, args := range [][]string{
 		{"--nostdlib", "-o", "/etc/one.cache", dir},
 		{"--nostdlib", "--output=/etc/slash.cache", dir + "/"},

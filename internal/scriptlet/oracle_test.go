@@ -23,6 +23,39 @@ import (
 	"slim/internal/tooltest"
 )
 
+// TestConformanceDistribution compares commands with those of the distribution, in one root that dnf and rpm made. Those
+// parts that change the root come last.
+func TestConformanceDistribution(t *testing.T) {
+	root := distroRoot(t, "bash", "coreutils", "gawk", "glibc-gconv-extra", "alternatives", "shadow-utils", "systemd", "ca-certificates", "p11-kit",
+		"httpd", "nginx", "redis", "haproxy", "memcached", "perl", "libicu", "python3")
+	for _, part := range []struct {
+		name string
+		run  func(t *testing.T, root string)
+	}{
+		{"ldconfig", ldconfigLikeTheDistribution},
+		{"ldconfig calls", ldconfigCalls},
+		{"iconvconfig", iconvconfigLikeTheDistribution},
+		{"alternatives", debianAlternatives},
+		{"systemctl", systemctlLinks},
+		{"users", accountsLikeShadowUtils},
+		{"awk", awkLikeGawk},
+		{"trust", trustLikeDNF},
+		{"trust calls", trustLikeReal},
+		{"lua", luaCommandsLikeRPM},
+		{"tmpfiles", tmpfilesLikeSystemd},
+	} {
+		t.Run(part.name, func(t *testing.T) { part.run(t, root) })
+	}
+}
+
+// linkedCopy is a new directory with hard links to the files of another.
+func linkedCopy(t testing.TB, from string) string {
+	t.Helper()
+	to := t.TempDir()
+	tooltest.Run(t, nil, "cp", "-al", from+"/.", to)
+	return to
+}
+
 // distroRoot is a root that dnf and rpm made of the real distribution, in a directory of its own.
 func distroRoot(t testing.TB, packages ...string) string {
 	t.Helper()

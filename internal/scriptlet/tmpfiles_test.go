@@ -68,9 +68,9 @@ func realTmpfiles(t testing.TB, dir, stdin string, args ...string) answer {
 	return answer{Status: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
 }
 
-func TestTmpfilesLikeSystemd(t *testing.T) {
+func tmpfilesLikeSystemd(t *testing.T, root string) {
 	tooltest.Need(t, "unshare")
-	root := distroRoot(t, "systemd", "httpd", "redis", "haproxy", "memcached")
+	programs := smallRoot(t, root, "/usr/bin/systemd-tmpfiles")
 	t.Run("without proc", func(t *testing.T) { tmpfilesWithoutProc(t, root) })
 	t.Run("distribution", func(t *testing.T) { tmpfilesOfTheDistribution(t, root) })
 	for _, c := range []struct{ name, args, lines string }{
@@ -107,7 +107,7 @@ func TestTmpfilesLikeSystemd(t *testing.T) {
 			dir := t.TempDir()
 			tmpfilesIn(t, dir)
 			f := fsOf(hostTree(t, dir))
-			copyPrograms(t, root, dir, "/usr/bin/systemd-tmpfiles")
+			tooltest.Run(t, nil, "cp", "-al", programs+"/.", dir)
 			args := append(strings.Fields(c.args), "-")
 			want := realTmpfiles(t, dir, c.lines+"\n", args...)
 			got := callNative(t, f, c.lines+"\n", append([]string{"systemd-tmpfiles"}, args...)...)
@@ -122,12 +122,6 @@ func TestTmpfilesLikeSystemd(t *testing.T) {
 			}
 		})
 	}
-}
-
-// copyPrograms lays programs of a root, and what they load, into a directory.
-func copyPrograms(t testing.TB, from, to string, programs ...string) {
-	t.Helper()
-	tooltest.Run(t, nil, "cp", "-a", smallRoot(t, from, programs...)+"/.", to)
 }
 
 // All of the distribution's own configuration, as a booted machine would have it.
