@@ -183,7 +183,9 @@ func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l
 	}
 	defer set.Close()
 	o.Report.Report(Event{Phase: PhaseTree, TotalItems: len(set.packages)})
-	below, err := i.below(ctx, r, lock, p, set.packages, o)
+	contents := newContents(i.work)
+	defer contents.close()
+	below, err := i.below(ctx, r, lock, p, set.packages, contents, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -192,27 +194,33 @@ func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l
 		out.Remarks = append(out.Remarks, message)
 		o.Report.Report(Event{Phase: PhaseTree, Message: message})
 	}
-	t, err := newRoot(ctx, r, p, set.packages, o.epoch(l), i.work, remark)
+	t, err := newRoot(set.packages, o.epoch(l), contents, remark)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer t.close()
+	packer, err := i.packer(r, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := t.fillAhead(ctx, r, l, packer, below); err != nil {
+		return nil, nil, err
+	}
 	if out.User, err = t.numericUser(r.Image.User); err != nil {
 		return nil, nil, err
 	}
 	out.Stripped, out.Unevaluated = t.stripped(), t.unevaluated()
-	layers, err := i.stack(ctx, r, l, t, below, o)
+	layers, err := i.stack(ctx, r, l, t, packer, below, o)
 	return out, layers, err
 }
 
 // below makes the layers of the recipe that r extends as they are when that is built itself, of its own packages alone;
 // none when r extends nothing. packages are at least those.
-func (i *Image) below(ctx context.Context, r *Recipe, lock *Lock, p Platform, packages []*rpm.Package, o Options) (*stack, error) {
+func (i *Image) below(ctx context.Context, r *Recipe, lock *Lock, p Platform, packages []*rpm.Package, contents *contents, o Options) (*stack, error) {
 	if lock.Parent == nil {
 		return &stack{}, nil
 	}
 	r, lock = r.Parents[0], lock.Parent
-	below, err := i.below(ctx, r, lock, p, packages, o)
+	below, err := i.below(ctx, r, lock, p, packages, contents, o)
 	if err != nil {
 		return nil, err
 	}
@@ -224,12 +232,18 @@ func (i *Image) below(ctx context.Context, r *Recipe, lock *Lock, p Platform, pa
 	own := slices.DeleteFunc(slices.Clone(packages), func(p *rpm.Package) bool { return !out.packages[p.NEVRA().String()] })
 	quiet := o
 	quiet.Report = nil // what there is to say of its packages is said again
-	t, err := newRoot(ctx, r, p, own, o.epoch(l), i.work, func(string) {})
+	t, err := newRoot(own, o.epoch(l), contents, func(string) {})
 	if err != nil {
 		return nil, fmt.Errorf("layers of %s: %w", r.File, err)
 	}
-	defer t.close()
-	if out.layers, err = i.stack(ctx, r, l, t, below, quiet); err != nil {
+	packer, err := i.packer(r, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.fillAhead(ctx, r, l, packer, below); err != nil {
+		return nil, fmt.Errorf("layers of %s: %w", r.File, err)
+	}
+	if out.layers, err = i.stack(ctx, r, l, t, packer, below, quiet); err != nil {
 		return nil, fmt.Errorf("layers of %s: %w", r.File, err)
 	}
 	out.shows, err = t.shows()
@@ -237,12 +251,8 @@ func (i *Image) below(ctx context.Context, r *Recipe, lock *Lock, p Platform, pa
 }
 
 // stack makes the layers of a root over those below, and returns all of them.
-func (i *Image) stack(ctx context.Context, r *Recipe, l *LockedPlatform, t *root, below *stack, o Options) ([]Layer, error) {
+func (i *Image) stack(ctx context.Context, r *Recipe, l *LockedPlatform, t *root, packer *image.Packer, below *stack, o Options) ([]Layer, error) {
 	parts, err := t.cut(r.Layers, l, below)
-	if err != nil {
-		return nil, err
-	}
-	packer, err := i.packer(r, o)
 	if err != nil {
 		return nil, err
 	}

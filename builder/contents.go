@@ -1,13 +1,13 @@
 package builder
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
 
-	"slim/internal/rootfs"
 	"slim/internal/rpm"
 )
 
@@ -15,13 +15,12 @@ import (
 // the work directory. A payload is verified on the way, and nothing of it is given out before. It is safe for concurrent
 // use.
 type contents struct {
-	packages []*rpm.Package
-	payloads []unpacked // of packages
-	dir      string
+	dir string
 
-	mu   sync.Mutex
-	file *os.File
-	end  int64
+	mu       sync.Mutex
+	payloads map[*rpm.Package]*unpacked
+	file     *os.File
+	end      int64
 }
 
 // unpacked is the payload of one package.
@@ -39,55 +38,99 @@ type payloadEntry struct {
 
 type section struct{ at, size int64 }
 
-func newContents(packages []*rpm.Package, dir string) *contents {
-	return &contents{packages: packages, payloads: make([]unpacked, len(packages)), dir: dir}
+func newContents(dir string) *contents {
+	return &contents{dir: dir, payloads: map[*rpm.Package]*unpacked{}}
 }
 
-// open reads the content of a node that a package carries.
-func (c *contents) open(n *rootfs.Node) (io.ReadCloser, error) {
-	u, err := c.payload(n.Package)
+// open reads the content of a file of a package.
+func (c *contents) open(pkg *rpm.Package, file int) (io.ReadCloser, error) {
+	u, err := c.payload(pkg)
 	if err != nil {
 		return nil, err
 	}
-	s, ok := u.byFile[n.File]
+	s, ok := u.byFile[file]
 	if !ok {
-		return nil, fmt.Errorf("package %s has no content of %s", c.packages[n.Package].NEVRA(), n.Path)
+		return nil, fmt.Errorf("package %s has no content of %s", pkg.NEVRA(), pkg.Files()[file].Path)
 	}
-	return io.NopCloser(c.read(s)), nil
-}
-
-func (c *contents) read(s section) *io.SectionReader {
-	return io.NewSectionReader(c.file, s.at, s.size)
+	return io.NopCloser(io.NewSectionReader(c.file, s.at, s.size)), nil
 }
 
 // payload unpacks the payload of a package, if nobody did.
-func (c *contents) payload(pkg int) (*unpacked, error) {
-	u := &c.payloads[pkg]
+func (c *contents) payload(pkg *rpm.Package) (*unpacked, error) {
+	c.mu.Lock()
+	u := c.payloads[pkg]
+	if u == nil {
+		u = &unpacked{}
+		c.payloads[pkg] = u
+	}
+	c.mu.Unlock()
 	u.once.Do(func() {
 		var wrong *rpm.VerifyError
 		if u.err = c.unpack(pkg, u); errors.As(u.err, &wrong) {
-			u.err = &VerifyError{What: c.packages[pkg].NEVRA().String(), Err: u.err}
+			u.err = &VerifyError{What: pkg.NEVRA().String(), Err: u.err}
 		} else if u.err != nil {
-			u.err = fmt.Errorf("unpacking package %s: %w", c.packages[pkg].NEVRA(), u.err)
+			u.err = fmt.Errorf("unpacking package %s: %w", pkg.NEVRA(), u.err)
 		}
 	})
 	return u, u.err
 }
 
-func (c *contents) unpack(pkg int, u *unpacked) error {
-	payload, err := c.packages[pkg].Payload()
+// contentBuffer is how much of the file is written and read at once: most files of packages are smaller.
+const contentBuffer = 256 << 10
+
+// contentReader reads sections one after the other. It is for one goroutine.
+type contentReader struct {
+	file   *os.File
+	buffer []byte
+	at     int64 // of buffer in the file
+	n      int
+}
+
+func (c *contents) reader() *contentReader {
+	return &contentReader{file: c.file, buffer: make([]byte, contentBuffer)}
+}
+
+// copy writes a section to w.
+func (r *contentReader) copy(w io.Writer, s section) error {
+	for s.size > 0 {
+		if s.at < r.at || s.at >= r.at+int64(r.n) {
+			n, err := r.file.ReadAt(r.buffer, s.at)
+			if n == 0 {
+				return noEOF(err)
+			}
+			r.at, r.n = s.at, n
+		}
+		b := r.buffer[s.at-r.at : r.n]
+		b = b[:min(int64(len(b)), s.size)]
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+		s.at, s.size = s.at+int64(len(b)), s.size-int64(len(b))
+	}
+	return nil
+}
+
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func (c *contents) unpack(pkg *rpm.Package, u *unpacked) error {
+	payload, err := pkg.Payload()
 	if err != nil {
 		return err
 	}
 	defer payload.Close()
-	files := c.packages[pkg].Files()
+	files := pkg.Files()
 	at, err := c.reserve(files)
 	if err != nil {
 		return err
 	}
 	type inode struct{ dev, inode uint32 }
 	byInode := map[inode]section{}
-	buffer := make([]byte, 128<<10)
+	out := bufio.NewWriterSize(io.NewOffsetWriter(c.file, at), contentBuffer)
 	for {
 		e, err := payload.Next()
 		if err == io.EOF {
@@ -98,13 +141,16 @@ func (c *contents) unpack(pkg int, u *unpacked) error {
 		}
 		entry := payloadEntry{e, section{at, 0}}
 		if e.HasContent {
-			if entry.size, err = io.CopyBuffer(io.NewOffsetWriter(c.file, at), payload, buffer); err != nil {
+			if entry.size, err = io.Copy(out, payload); err != nil {
 				return err
 			}
 			byInode[inode{files[e.File].Dev, files[e.File].Inode}] = entry.section
 			at += entry.size
 		}
 		u.entries = append(u.entries, entry)
+	}
+	if err := out.Flush(); err != nil {
+		return err
 	}
 	u.byFile = map[int]section{}
 	for f, file := range files {

@@ -51,12 +51,9 @@ func (t *root) cut(l Layers, locked *LockedPlatform, below *stack) ([]part, erro
 	if err != nil {
 		return nil, err
 	}
-	d := &dealer{root: t, carriers: t.plan.LinkSets(), checksums: map[rpm.NEVRA]string{}, shows: maps.Clone(below.shows)}
+	d := &dealer{root: t, carriers: t.plan.LinkSets(), locked: locked.byNEVRA(), shows: maps.Clone(below.shows)}
 	if d.shows == nil {
 		d.shows = overlay{}
-	}
-	for _, p := range locked.Packages {
-		d.checksums[p.NEVRA] = p.Checksum.String()
 	}
 	if l.Strategy == strategySingle {
 		return d.single(groups, below)
@@ -215,9 +212,9 @@ func sourceName(file string) string {
 // dealer deals packages out, and keeps what the layers show so far.
 type dealer struct {
 	*root
-	carriers  [][]int
-	checksums map[rpm.NEVRA]string
-	shows     overlay
+	carriers [][]int
+	locked   map[rpm.NEVRA]*LockedPackage
+	shows    overlay
 }
 
 // part is the layer of some packages, less the paths that skip has.
@@ -357,7 +354,7 @@ func (d *dealer) segment(i int, skip map[string]bool) (image.Segment, error) {
 			s.links[c] = append(s.links[c], f)
 		}
 	}
-	id, err := s.id(d.checksums[d.packages[i].NEVRA()])
+	id, err := s.id(d.locked[d.packages[i].NEVRA()].Checksum.String())
 	return image.Segment{Name: d.packages[i].NEVRA().String(), ID: id, Write: s.write}, err
 }
 
@@ -400,22 +397,23 @@ func (s *segmentWriter) id(checksum string) (string, error) {
 }
 
 func (s *segmentWriter) write(ctx context.Context, w *tar.Writer) error {
-	payload, err := s.contents.payload(s.pkg)
+	payload, err := s.contents.payload(s.packages[s.pkg])
 	if err != nil {
 		return err
 	}
+	content := s.contents.reader()
 	for _, e := range payload.entries {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.entry(w, e); err != nil {
+		if err := s.entry(w, e, content); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *segmentWriter) entry(w *tar.Writer, e payloadEntry) error {
+func (s *segmentWriter) entry(w *tar.Writer, e payloadEntry, content *contentReader) error {
 	if !s.packages[s.pkg].Files()[e.File].IsRegular() {
 		if n := s.node(e.File); n != nil && !n.IsDir() {
 			return writeHeader(w, n)
@@ -433,7 +431,7 @@ func (s *segmentWriter) entry(w *tar.Writer, e payloadEntry) error {
 	if err := writeHeader(w, n); err != nil {
 		return err
 	}
-	if _, err := io.Copy(w, s.contents.read(e.section)); err != nil {
+	if err := content.copy(w, e.section); err != nil {
 		return fmt.Errorf("content of %s: %w", n.Path, err)
 	}
 	for _, f := range s.links[carrier] {

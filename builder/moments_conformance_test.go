@@ -67,12 +67,15 @@ func TestConformanceMoments(t *testing.T) {
 		t.Fatal(err)
 	}
 	var warnings []string
-	root, err := newRoot(context.Background(), sharedRecipe(t, []string{"a"}, ""), Platform{OS: "linux", Architecture: "amd64"}, packages, 1, top,
-		func(message string) { warnings = append(warnings, message) })
+	contents := newContents(top)
+	defer contents.close()
+	root, err := newRoot(packages, 1, contents, func(message string) { warnings = append(warnings, message) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer root.close()
+	if err := root.fill(context.Background(), sharedRecipe(t, []string{"a"}, ""), Platform{OS: "linux", Architecture: "amd64"}); err != nil {
+		t.Fatal(err)
+	}
 	got, err := root.read("/log")
 	if err != nil {
 		t.Fatal(err)

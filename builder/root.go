@@ -40,34 +40,23 @@ type root struct {
 	passwd, group *rootfs.Node // that accounts were read from
 }
 
-// newRoot installs the packages, leaves out what the recipe strips, adds what it adds, and records all in the rpmdb. The
-// caller closes it when the tree is no longer read.
-func newRoot(ctx context.Context, r *Recipe, p Platform, packages []*rpm.Package, epoch int64, work string, report func(string)) (_ *root, err error) {
+// newRoot is the root of packages that are not installed yet. It is read from contents.
+func newRoot(packages []*rpm.Package, epoch int64, contents *contents, report func(string)) (*root, error) {
 	ordered, err := installOrder(packages)
 	if err != nil {
 		return nil, err
 	}
-	t := &root{packages: ordered, epoch: epoch, report: report, contents: newContents(ordered, work)}
-	defer func() {
-		if err != nil {
-			t.close()
-		}
-	}()
-	color := uint32(0)
-	if p.is64bit() {
-		color = preferredColor
-	}
-	laid := make([]rootfs.Package, len(t.packages))
-	for i, pkg := range t.packages {
-		built, _ := pkg.Header().Uint64(rpm.TagBuildTime)
-		laid[i] = rootfs.Package{NEVRA: pkg.NEVRA(), Files: pkg.Files(), MTime: int64(built)}
-	}
-	b, err := rootfs.NewBuilder(laid, rootfs.Options{PreferColor: color})
+	return &root{packages: ordered, epoch: epoch, report: report, contents: contents}, nil
+}
+
+// fill installs the packages, leaves out what the recipe strips, adds what it adds, and records all in the rpmdb.
+func (t *root) fill(ctx context.Context, r *Recipe, p Platform) error {
+	b, err := t.builder(p)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := t.leaveDocs(r, b.Plan()); err != nil {
-		return nil, err
+		return err
 	}
 	t.tree, t.plan = b.Tree(), b.Plan()
 	for _, step := range []func() error{
@@ -80,14 +69,25 @@ func newRoot(ctx context.Context, r *Recipe, p Platform, packages []*rpm.Package
 		func() error { return t.writeDatabase(p) },
 	} {
 		if err := errors.Join(ctx.Err(), step()); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return t, nil
+	return nil
 }
 
-// close takes away what the tree is read from.
-func (t *root) close() { t.contents.close() }
+// builder plans the tree of the packages.
+func (t *root) builder(p Platform) (*rootfs.Builder, error) {
+	color := uint32(0)
+	if p.is64bit() {
+		color = preferredColor
+	}
+	laid := make([]rootfs.Package, len(t.packages))
+	for i, pkg := range t.packages {
+		built, _ := pkg.Header().Uint64(rpm.TagBuildTime)
+		laid[i] = rootfs.Package{NEVRA: pkg.NEVRA(), Files: pkg.Files(), MTime: int64(built)}
+	}
+	return rootfs.NewBuilder(laid, rootfs.Options{PreferColor: color})
+}
 
 // preferredColor is rpm's colour of 64-bit ELF files.
 const preferredColor = 2
@@ -515,7 +515,7 @@ func (t *root) read(p string) ([]byte, error) {
 	if to := t.tree.Node(n.HardTo); to != nil {
 		n = to
 	}
-	open := t.contents.open
+	open := t.content
 	if n.Package < 0 {
 		open = func(n *rootfs.Node) (io.ReadCloser, error) { return n.Open() }
 	}

@@ -23,7 +23,7 @@ func (t *root) install(ctx context.Context, r *Recipe, p Platform, b *rootfs.Bui
 	engine := scriptlet.New(t.tree, packages, scriptlet.Options{
 		Rules:   r.scriptletRules(),
 		Host:    scriptlet.Host{Arch: p.Arch(), Macros: r.installMacros()},
-		Content: t.contents.open,
+		Content: t.content,
 		Now:     t.epoch,
 		Toolbox: r.Dependencies != DependenciesFull,
 		Warn:    t.report,

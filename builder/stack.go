@@ -132,7 +132,12 @@ func (t *root) open(n *rootfs.Node) (io.ReadCloser, error) {
 	if n.Package < 0 {
 		return n.Open()
 	}
-	return t.contents.open(n)
+	return t.content(n)
+}
+
+// content reads a node that a package carries.
+func (t *root) content(n *rootfs.Node) (io.ReadCloser, error) {
+	return t.contents.open(t.packages[n.Package], n.File)
 }
 
 // changes are what a last layer holds.

@@ -33,6 +33,9 @@ type layerFacts struct {
 	CRC     uint32  `json:"crc"`
 }
 
+// hashBuffer is how much of a packed segment is read at once.
+const hashBuffer = 256 << 10
+
 // maxFacts bounds layerFacts as text.
 const maxFacts = 4 << 10
 
@@ -122,7 +125,7 @@ func (l *Layer) hashPacked(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n, err := io.Copy(h, &contextReader{ctx, r})
+		n, err := io.CopyBuffer(h, &contextReader{ctx, r}, make([]byte, hashBuffer))
 		r.Close()
 		if err != nil {
 			return err

@@ -39,7 +39,15 @@ func writeRegistry(ctx context.Context, ref Ref, a Artifact, o Options) error {
 	if err != nil {
 		return err
 	}
-	p, err := remote.NewPusher(remoteOptions(ctx, o)...)
+	options := remoteOptions(ctx, o)
+	// What stands there may be it already: one request then, and none for each of its layers.
+	if there, err := remote.Head(ref.Reference, options...); err == nil {
+		if want, err := a.Digest(); err == nil && there.Digest == want {
+			m.add(m.total)
+			return nil
+		}
+	}
+	p, err := remote.NewPusher(options...)
 	if err != nil {
 		return err
 	}
