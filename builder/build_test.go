@@ -153,7 +153,7 @@ func TestSameDigestWhateverTheCache(t *testing.T) {
 		build("cold", cache)
 		build("warm", cache)
 		kinds, err := os.ReadDir(filepath.Join(cache, "kept"))
-		if err != nil || len(kinds) != 4 {
+		if err != nil || len(kinds) < 4 {
 			t.Fatal(kinds, err)
 		}
 		damage := map[string]func(p string, b []byte) error{
@@ -162,10 +162,10 @@ func TestSameDigestWhateverTheCache(t *testing.T) {
 			"a bit": func(p string, b []byte) error { b[len(b)/2] ^= 1; return os.WriteFile(p, b, 0o644) },
 		}
 		for _, how := range slices.Sorted(maps.Keys(damage)) {
-			for _, n := range []int{1, 2, 4, 8, 6, 15} { // sets of kinds
+			for n := range len(kinds) + 1 { // each kind, then all
 				touched := 0
 				for k, kind := range kinds {
-					if n>>k&1 == 0 {
+					if n != k && n < len(kinds) {
 						continue
 					}
 					err := filepath.WalkDir(filepath.Join(cache, "kept", kind.Name()), func(p string, d os.DirEntry, err error) error {
@@ -184,7 +184,7 @@ func TestSameDigestWhateverTheCache(t *testing.T) {
 					}
 				}
 				if touched > 0 {
-					build(fmt.Sprintf("%s, kinds %b", how, n), cache)
+					build(fmt.Sprintf("%s, kind %d", how, n), cache)
 				}
 			}
 		}

@@ -78,12 +78,9 @@ func newCodec(compression string) (*codec, error) {
 	return c, err
 }
 
-// chunks are how many are on their way at once.
+// chunks are how many are on their way at once: one to be filled and one to be packed for each job.
 func (c *codec) chunks(jobs int) int {
-	if c.chunk > gzipChunk {
-		return jobs + 2
-	}
-	return 2*jobs + 2
+	return 2 * jobs
 }
 
 // head is what stands before the first chunk.
