@@ -10,16 +10,17 @@ import (
 
 // Patterns that are also read by the JSON Schema: what they use means the same in Go and in ECMAScript.
 const (
-	patternComponent = `^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$` // OCI distribution spec, one component of a repository name
-	patternRepoID    = `^[A-Za-z0-9][A-Za-z0-9._:-]*$`
-	patternVersion   = `^[A-Za-z0-9][A-Za-z0-9._~+-]*$`
-	patternAbsolute  = `^/`
-	patternAccount   = `^[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?$`
-	patternOwner     = `^([0-9]+|[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?)$`
-	patternPort      = `^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])(/(tcp|udp|sctp))?$`
-	patternPackage   = `^[^@\s.-]([^\r\n\t]*[^\s])?$`
-	patternFilled    = `[^\s]`
-	patternKey       = `^[^#]*[^#\s][^#]*(#([0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}))?$`
+	patternComponent  = `^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$` // OCI distribution spec, one component of a repository name
+	patternRepoID     = `^[A-Za-z0-9][A-Za-z0-9._:-]*$`
+	patternVersion    = `^[A-Za-z0-9][A-Za-z0-9._~+-]*$`
+	patternAbsolute   = `^/`
+	patternAccount    = `^[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?$`
+	patternOwner      = `^([0-9]+|[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?)$`
+	patternPort       = `^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])(/(tcp|udp|sctp))?$`
+	patternPackage    = `^[^@\s.-]([^\r\n\t]*[^\s])?$`
+	patternContentSet = `^[A-Za-z0-9]([A-Za-z0-9._-]|\$(basearch|arch|releasever|\{(basearch|arch|releasever)\}))*$`
+	patternFilled     = `[^\s]`
+	patternKey        = `^[^#]*[^#\s][^#]*(#([0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}))?$`
 )
 
 const (
@@ -89,6 +90,9 @@ func repositoryShape() *shape {
 				item: &shape{kinds: kindString, pattern: patternKey, wanted: wantedKey, hint: hintKey, check: checkAddress}, check: checkAddress}},
 			{name: "gpgcheck", shape: boolean("Whether packages must be signed.", true)},
 			{name: "repo_gpgcheck", shape: boolean("Whether repomd.xml must be signed.", false)},
+			{name: "content_sets", shape: &shape{doc: "RHEL and UBI: the vendor's names of the repositories, by which scanners map packages to advisories. " +
+				"Written to " + contentManifestPath + "; $basearch and $releasever are replaced.",
+				kinds: kindList, item: &shape{kinds: kindString, pattern: patternContentSet, wanted: "the name of a content set, as in rhel-9-for-$basearch-baseos-rpms"}}},
 			{name: "modules", shape: &shape{}, refuse: "enabled module streams are not supported yet"},
 			{name: "file", shape: &shape{doc: "A .repo file of dnf, beside the recipe.", kinds: kindString, pattern: patternFilled, wanted: "a path"}},
 			{name: "ids", shape: &shape{doc: "The repositories of that file.", kinds: kindList, filled: true,

@@ -66,6 +66,7 @@ func (t *root) fill(ctx context.Context, r *Recipe, p Platform) error {
 		func() error { return t.addFiles(r) },
 		t.own,
 		t.writeAccounts,
+		func() error { return t.writeContentSets(r.Repository, p) },
 		func() error { return t.writeDatabase(p) },
 	} {
 		if err := errors.Join(ctx.Err(), step()); err != nil {
