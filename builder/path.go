@@ -15,10 +15,10 @@ import (
 
 // PathOptions say where the search for an execution path begins.
 type PathOptions struct {
-	Programs  []string   // further programs, by path or by name in PATH
-	Only      bool       // Programs alone, without the image's entrypoint
-	Platforms []Platform // of the image; all without any
-	Quality   *QualityOptions
+	Programs  []string        // further programs, by path or by name in PATH
+	Only      bool            // Programs alone, without the image's entrypoint
+	Platforms []Platform      // of the image; all without any
+	Quality   *QualityOptions // nil leaves it out
 	Options
 }
 
@@ -160,7 +160,7 @@ func (v *view) path(ctx context.Context, o *PathOptions) (*ImagePath, error) {
 	}
 	out.take(found)
 	if o.Quality != nil {
-		return out, out.judge(d, o.Quality)
+		return out, v.judge(ctx, out, d, o)
 	}
 	return out, nil
 }

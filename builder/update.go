@@ -235,28 +235,34 @@ func (l *locking) advise(ctx context.Context, p Platform, changed []Change) erro
 	return nil
 }
 
-// readAdvisories reads updateinfo of every component that has one.
-func (s *solvedPlatform) readAdvisories(ctx context.Context) error {
-	if s.advised {
-		return nil
+// readAdvisories reads updateinfo of every component that has one, once.
+func (s *solvedPlatform) readAdvisories(ctx context.Context) (err error) {
+	if !s.advised {
+		s.advised = true
+		s.advisories, err = s.repo.readAdvisories(ctx)
 	}
-	s.advised = true
-	for _, src := range s.repo.sources {
+	return err
+}
+
+// readAdvisories reads updateinfo of every component that has one, the oldest advisories first.
+func (repo *repository) readAdvisories(ctx context.Context) ([]repomd.Advisory, error) {
+	var all []repomd.Advisory
+	for _, src := range repo.sources {
 		if _, ok := src.index.Record("updateinfo"); !ok {
 			continue
 		}
-		err := s.repo.read(ctx, src, "updateinfo", func(r io.Reader) error {
+		err := repo.read(ctx, src, "updateinfo", func(r io.Reader) error {
 			return repomd.ParseUpdateInfo(r, func(a repomd.Advisory) error {
-				s.advisories = append(s.advisories, a)
+				all = append(all, a)
 				return nil
 			})
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	slices.SortStableFunc(s.advisories, func(a, b repomd.Advisory) int {
+	slices.SortStableFunc(all, func(a, b repomd.Advisory) int {
 		return cmp.Or(strings.Compare(a.Issued, b.Issued), strings.Compare(a.ID, b.ID))
 	})
-	return nil
+	return all, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -54,9 +55,31 @@ type pathPackageJSON struct {
 	Name      string           `json:"name"`
 	SourceRPM string           `json:"source_rpm"`
 	Tier      string           `json:"tier"`
-	Bytes     map[string]int64 `json:"bytes"` // by tier
-	Files     map[string]int   `json:"files"` // by tier
-	Chain     []stepJSON       `json:"chain"` // from the image's config to a file of the package; empty for data and idle
+	Bytes     map[string]int64 `json:"bytes"`             // by tier
+	Files     map[string]int   `json:"files"`             // by tier
+	Chain     []stepJSON       `json:"chain"`             // from the image's config to a file of the package; empty for data and idle
+	Quality   *qualityJSON     `json:"quality,omitempty"` // with --quality, of direct and loadable ones
+}
+
+type qualityJSON struct {
+	Signers  []string       `json:"signers"`
+	Verified bool           `json:"verified"`
+	Fault    string         `json:"fault,omitempty"`
+	Built    string         `json:"built"`
+	AgeDays  int            `json:"age_days"`
+	Pending  []advisoryJSON `json:"pending_advisories"`
+	Programs []hardenedJSON `json:"programs"`
+}
+
+type hardenedJSON struct {
+	Path           string `json:"path"`
+	Tier           string `json:"tier"`
+	PIE            string `json:"pie"`
+	RELRO          string `json:"relro"`
+	NX             string `json:"nx"`
+	StackProtector string `json:"stack_protector"`
+	Fortify        string `json:"fortify"`
+	ControlFlow    string `json:"control_flow"`
 }
 
 // edgePath says from where something is reached: from is "" for the image's config.
@@ -98,7 +121,11 @@ type pathRun struct {
 	flags recipeFlags
 	json  bool
 
-	chains bool // whole
+	chains  bool // whole
+	quality bool
+	by      builder.QualityOptions
+	recipe  string
+	now     time.Time
 }
 
 func newPathCommand(env *environment) *cobra.Command {
@@ -120,17 +147,20 @@ Levers are listed whatever their tier: shells, interpreters, package managers,
 network clients, setuid and setgid files, capabilities, and what the image's user
 may write.
 
+--quality shows for what is direct or loadable who signed it and when it was
+built, which advisories are pending in the recipe's repository, and how its
+programs and libraries were hardened: position independence, RELRO, a stack that
+cannot be executed, stack protector, fortified calls, and control flow (CET, BTI).
+
 IMAGE is as for inspect, or dir:DIR with --program for a plain root.`,
 		Example: `  slim path registry.example/base/httpd:2.4
   slim path dir:/mnt/root --program /usr/sbin/nginx --json`,
 		GroupID: groupLook,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts, err := r.flags.options(env)
-			if err != nil {
+			if err := r.prepare(); err != nil {
 				return err
 			}
-			r.opts.Platforms, r.opts.WorkDir = opts.Platforms, env.getenv("TMPDIR")
 			found, err := builder.FindPath(cmd.Context(), args[0], r.opts)
 			var none *builder.NoStartError
 			if errors.As(err, &none) {
@@ -140,7 +170,7 @@ IMAGE is as for inspect, or dir:DIR with --program for a plain root.`,
 				return err
 			}
 			if r.json {
-				return writeJSON(env.stdout, pathAnswer(found))
+				return writeJSON(env.stdout, r.answer(found))
 			}
 			out := &lines{w: env.stdout}
 			for k, i := range found.Images {
@@ -148,6 +178,9 @@ IMAGE is as for inspect, or dir:DIR with --program for a plain root.`,
 					out.printf("\n")
 				}
 				r.print(out, found, i)
+				if r.quality {
+					r.printQuality(out, i)
+				}
 			}
 			return out.err
 		},
@@ -155,12 +188,16 @@ IMAGE is as for inspect, or dir:DIR with --program for a plain root.`,
 	cmd.Flags().StringArrayVar(&r.opts.Programs, "program", nil, "begin at the program `PATH` too, may be repeated")
 	cmd.Flags().BoolVar(&r.opts.Only, "only", false, "begin at --program alone, not at the image's entrypoint")
 	cmd.Flags().BoolVar(&r.chains, "chains", false, "print chains whole")
+	cmd.Flags().BoolVar(&r.quality, "quality", false, "show signer, age, pending advisories and ELF hardening too")
+	cmd.Flags().StringArrayVar(&r.by.Keys, "key", nil, "for --quality: a file of public `KEY`s, may be repeated")
+	cmd.Flags().StringVar(&r.recipe, "recipe", "", "for --quality: keys and advisories of `RECIPE`'s repository")
+	cmd.Flags().BoolVar(&r.opts.Offline, "offline", false, "fetch nothing of the recipe over the network")
 	cmd.Flags().StringSliceVar(&r.flags.platforms, "platform", nil, "only the images for these platforms `P[,P]`")
 	addJSONFlag(cmd, &r.json)
 	return cmd
 }
 
-func pathAnswer(found *builder.ExecutionPath) pathJSON {
+func (r *pathRun) answer(found *builder.ExecutionPath) pathJSON {
 	doc := pathJSON{Version: 1, Image: found.Reference, Digest: found.Digest, Images: []pathImageOne{}}
 	for _, i := range found.Images {
 		one := pathImageOne{
@@ -178,7 +215,7 @@ func pathAnswer(found *builder.ExecutionPath) pathJSON {
 			one.Tiers = append(one.Tiers, tierSum(i, t))
 		}
 		for _, p := range i.Packages {
-			one.Packages = append(one.Packages, pathPackage(&p))
+			one.Packages = append(one.Packages, r.packageJSON(&p))
 		}
 		for _, f := range i.Files {
 			one.Files = append(one.Files, pathFile(i, &f))
@@ -211,7 +248,7 @@ func tierSum(i *builder.ImagePath, t builder.Tier) pathTierJSON {
 
 func pathEdge(e builder.PathEdge) edgePath { return edgePath{e.From, string(e.How), e.Name} }
 
-func pathPackage(p *builder.PathPackage) pathPackageJSON {
+func (r *pathRun) packageJSON(p *builder.PathPackage) pathPackageJSON {
 	j := pathPackageJSON{
 		NEVRA: p.NEVRA.String(), Name: p.Name, SourceRPM: p.SourceRPM, Tier: string(p.Tier),
 		Bytes: map[string]int64{}, Files: map[string]int{}, Chain: []stepJSON{},
@@ -221,6 +258,9 @@ func pathPackage(p *builder.PathPackage) pathPackageJSON {
 	}
 	for _, s := range p.Chain {
 		j.Chain = append(j.Chain, stepJSON{pathEdge(s.Edge), s.Path})
+	}
+	if p.Quality != nil {
+		j.Quality = r.qualityJSON(p.Quality)
 	}
 	return j
 }

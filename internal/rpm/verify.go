@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -241,6 +242,29 @@ func headerSignatures(sig *Header, header [2][]byte, keys *Keyring) (*verdict, e
 		return nil, err
 	}
 	return v, nil
+}
+
+// Signers are the keys that the signatures of an rpmdb's header say they are by, as key ids or fingerprints in lower-case
+// hex, each once. Nothing is verified; what cannot be read is left out.
+func (h *Header) Signers() []string {
+	var raw [][]byte
+	for _, text := range h.Strings(TagOpenPGP) {
+		if b, err := decodeSignature(text); err == nil {
+			raw = append(raw, b)
+		}
+	}
+	for _, tag := range []Tag{TagRSAHeader, TagDSAHeader} {
+		if h.Has(tag) {
+			raw = append(raw, h.Bytes(tag))
+		}
+	}
+	var out []string
+	for _, b := range raw {
+		if sig, err := parseSignature(b); err == nil && !slices.Contains(out, issuerOf(sig)) {
+			out = append(out, issuerOf(sig))
+		}
+	}
+	return out
 }
 
 func (k *Keyring) verifyPacket(raw []byte, header [2][]byte) (Key, error) {
