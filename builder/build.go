@@ -183,7 +183,7 @@ func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l
 	}
 	defer set.Close()
 	o.Report.Report(Event{Phase: PhaseTree, TotalItems: len(set.packages)})
-	contents := newContents(i.work)
+	contents := newContents(i.work, i.cache)
 	defer contents.close()
 	below, err := i.below(ctx, r, lock, p, set.packages, contents, o)
 	if err != nil {
@@ -210,7 +210,10 @@ func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l
 	}
 	out.Stripped, out.Unevaluated = t.stripped(), t.unevaluated()
 	layers, err := i.stack(ctx, r, l, t, packer, below, o)
-	return out, layers, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return out, layers, contents.keepReads()
 }
 
 // below makes the layers of the recipe that r extends as they are when that is built itself, of its own packages alone;

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"slim/internal/rpmtest"
@@ -189,6 +190,43 @@ func TestSameDigestWhateverTheCache(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestPackagesAreNotOpenedAgain builds an image of other configuration when the files of its packages are gone: all that
+// it takes of them is in the cache.
+func TestPackagesAreNotOpenedAgain(t *testing.T) {
+	repo := rpmtest.MustRepo(t, rpmtest.RepoOptions{Key: rpmtest.TestKey(t)}, demoPackages)
+	o := Options{CacheDir: t.TempDir()}
+	extra := "packages: [app]\naccounts: {users: [{name: web, uid: 2000}]}\nfiles: [{path: /x, content: %s}]"
+	first := buildRecipe(t, testRecipe(t, repo, fmt.Sprintf(extra, "y")), o)
+	want := buildRecipe(t, testRecipe(t, repo, fmt.Sprintf(extra, "z")), Options{})
+	edit(t, repo, ".rpm", func([]byte) []byte { return []byte("gone") })
+	got := buildRecipe(t, testRecipe(t, repo, fmt.Sprintf(extra, "z")), o)
+	digest := func(img *Image) string {
+		d, err := img.Platforms[0].Image.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.String()
+	}
+	if digest(got) != digest(want) || digest(got) == digest(first) {
+		t.Errorf("%s, not %s; the first was %s", digest(got), digest(want), digest(first))
+	}
+}
+
+func FuzzReads(f *testing.F) {
+	r := &reads{spans: map[spanAt][]byte{{0, 0}: []byte("head"), {2, 700}: nil}}
+	f.Add(r.text())
+	f.Add([]byte{0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := &reads{spans: map[spanAt][]byte{}}
+		r.parse(b, 3)
+		again := &reads{spans: map[spanAt][]byte{}}
+		again.parse(r.text(), 3)
+		if d := cmp.Diff(r.spans, again.spans, cmp.AllowUnexported(spanAt{}), cmpopts.EquateEmpty()); d != "" {
+			t.Error(d)
+		}
+	})
 }
 
 // TestRefusals spoils a repository in one way each, and expects the build to name what is wrong.

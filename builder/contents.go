@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 
+	"slim/internal/fetch"
 	"slim/internal/rpm"
 )
 
@@ -15,9 +16,11 @@ import (
 // the work directory. A payload is verified on the way, and nothing of it is given out before. It is safe for concurrent
 // use.
 type contents struct {
-	dir string
+	dir   string
+	cache *fetch.Cache // keeps what was read; nil for none
 
 	mu       sync.Mutex
+	reads    map[*rpm.Package]*reads
 	payloads map[*rpm.Package]*unpacked
 	file     *os.File
 	end      int64
@@ -38,21 +41,13 @@ type payloadEntry struct {
 
 type section struct{ at, size int64 }
 
-func newContents(dir string) *contents {
-	return &contents{dir: dir, payloads: map[*rpm.Package]*unpacked{}}
+func newContents(dir string, cache *fetch.Cache) *contents {
+	return &contents{dir: dir, cache: cache, payloads: map[*rpm.Package]*unpacked{}, reads: map[*rpm.Package]*reads{}}
 }
 
-// open reads the content of a file of a package.
-func (c *contents) open(pkg *rpm.Package, file int) (io.ReadCloser, error) {
-	u, err := c.payload(pkg)
-	if err != nil {
-		return nil, err
-	}
-	s, ok := u.byFile[file]
-	if !ok {
-		return nil, fmt.Errorf("package %s has no content of %s", pkg.NEVRA(), pkg.Files()[file].Path)
-	}
-	return io.NopCloser(io.NewSectionReader(c.file, s.at, s.size)), nil
+// open reads the content of a file of a package. What comes is an io.ReaderAt too.
+func (c *contents) open(pkg *rpm.Package, file int) io.ReadCloser {
+	return &contentFile{c: c, pkg: pkg, file: file, size: pkg.Files()[file].Size}
 }
 
 // payload unpacks the payload of a package, if nobody did.

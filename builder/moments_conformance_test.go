@@ -67,7 +67,7 @@ func TestConformanceMoments(t *testing.T) {
 		t.Fatal(err)
 	}
 	var warnings []string
-	contents := newContents(top)
+	contents := newContents(top, nil)
 	defer contents.close()
 	root, err := newRoot(packages, 1, contents, func(message string) { warnings = append(warnings, message) })
 	if err != nil {

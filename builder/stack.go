@@ -137,7 +137,7 @@ func (t *root) open(n *rootfs.Node) (io.ReadCloser, error) {
 
 // content reads a node that a package carries.
 func (t *root) content(n *rootfs.Node) (io.ReadCloser, error) {
-	return t.contents.open(t.packages[n.Package], n.File)
+	return t.contents.open(t.packages[n.Package], n.File), nil
 }
 
 // changes are what a last layer holds.

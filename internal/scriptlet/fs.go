@@ -147,6 +147,9 @@ func (f *FS) OpenNode(n *rootfs.Node) (io.ReadCloser, error) {
 		f.broken(err)
 		return nil, pathError("open", n.Path, err)
 	}
+	if at, ok := r.(io.ReaderAt); ok {
+		return &watchedAt{watched{r, f}, at}, nil
+	}
 	return &watched{r, f}, nil
 }
 
@@ -165,6 +168,21 @@ type watched struct {
 
 func (w *watched) Read(b []byte) (int, error) {
 	n, err := w.ReadCloser.Read(b)
+	if err != nil && err != io.EOF {
+		w.f.broken(err)
+	}
+	return n, err
+}
+
+// watchedAt is watched where content can be read at any place.
+type watchedAt struct {
+	watched
+	at io.ReaderAt
+}
+
+// ReadAt is io.ReaderAt's.
+func (w *watchedAt) ReadAt(b []byte, off int64) (int, error) {
+	n, err := w.at.ReadAt(b, off)
 	if err != nil && err != io.EOF {
 		w.f.broken(err)
 	}
