@@ -18,9 +18,9 @@ type DiffOptions struct {
 	Options
 }
 
-// Difference is how two images differ.
+// Difference is how two images, or locks, differ.
 type Difference struct {
-	Before, After         string // references
+	Before, After         string // references, or locks
 	BeforeDigest          string // "" for a plain root
 	AfterDigest           string
 	Images                []*ImageDifference // by the platforms that both have
@@ -42,10 +42,10 @@ type ImageDifference struct {
 type ImageSize struct {
 	Digest     string // of the manifest, "" for a plain root
 	Packages   int
-	Files      int   // paths, directories included
+	Files      int   // paths, directories included; 0 of a lock
 	Installed  int64 // bytes of regular files, hard links once
 	Layers     int
-	Compressed int64
+	Compressed int64 // layers; of a lock the packages' files
 }
 
 // FileChange is a changed path and the package that has it, on the side after where it is there; "" for none.
@@ -72,9 +72,17 @@ func (d *Difference) Equal() bool {
 }
 
 // Diff compares what stands at two references, in the words of Inspect, or plain roots as dir:DIR: packages by the
-// headers of the rpmdb, which are not verified, files, and configuration. Times are not compared.
+// headers of the rpmdb, which are not verified, files, and configuration. Times are not compared. A side that is a lock,
+// PATH.lock or PATH.lock:RECIPE for one recipe of it, has packages only, and then those are compared.
 func Diff(ctx context.Context, before, after string, o DiffOptions) (*Difference, error) {
 	d := &Difference{Before: before, After: after}
+	_, _, lock := lockNamed(before)
+	if _, _, other := lockNamed(after); lock || other {
+		if err := d.diffListings(ctx, o); err != nil {
+			return nil, fmt.Errorf("comparing %s with %s: %w", before, after, err)
+		}
+		return d, nil
+	}
 	pairs, err := d.pair(ctx, o)
 	if err != nil {
 		return nil, err
@@ -160,7 +168,7 @@ func platformsAt(ctx context.Context, reference string, o DiffOptions) ([]Platfo
 	return out, nil
 }
 
-// diffViews compares two roots. A lock as a side would have packages, and neither files nor configuration.
+// diffViews compares two roots.
 func diffViews(a, b *view) (*ImageDifference, error) {
 	out := &ImageDifference{Platform: b.platform, Files: []FileChange{}, Config: []ConfigChange{}}
 	before, err := a.side()

@@ -88,7 +88,7 @@ func newDiffCommand(env *environment) *cobra.Command {
 	var asJSON, asMarkdown, all bool
 	cmd := &cobra.Command{
 		Use:   "diff A B",
-		Short: "Compare the packages, files and configuration of two images",
+		Short: "Compare the packages, files and configuration of two images, or locks",
 		Long: `Diff compares two images, slim's or not, or plain roots: A and B are as for
 inspect, or dir:DIR. Packages are compared by the headers of the rpmdb, files by
 kind, content, permissions, owner, link, capabilities and device. Times are not
@@ -96,9 +96,13 @@ compared. Files of packages that are in one image only, or in another build, are
 counted; --all lists them too. What gains or loses setuid or capabilities is
 always listed.
 
+A side may be a lock, FILE.lock, or one recipe of it, FILE.lock:RECIPE. Then the
+packages alone are compared.
+
 Exit codes: 0 when they are equal, 3 when they differ.`,
 		Example: `  slim diff registry.example/base/httpd:2.4 httpd.tar
-  slim diff old.tar new.tar --markdown`,
+  slim diff old.tar new.tar --markdown
+  slim diff slim.lock:httpd.yaml registry.example/base/httpd:2.4`,
 		GroupID: groupLook,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -184,15 +188,22 @@ func (p *diffPrinter) image(d *builder.Difference, i *builder.ImageDifference) {
 	}
 	if p.markdown {
 		p.out.printf("## %s\n\n| | before | after |\n| --- | ---: | ---: |\n", escapeMarkdown(title))
-		p.out.printf("| packages | %d | %d |\n| paths | %d | %d |\n", i.Before.Packages, i.After.Packages, i.Before.Files, i.After.Files)
-		p.out.printf("| installed | %s | %s |\n| compressed | %s | %s |\n", size(i.Before.Installed), size(i.After.Installed), size(i.Before.Compressed), size(i.After.Compressed))
-		p.out.printf("| layers (%d shared) | %d | %d |\n", i.SharedLayers, i.Before.Layers, i.After.Layers)
 	} else {
 		p.out.printf("%s\n", title)
-		p.out.printf("  packages  %d -> %d\n", i.Before.Packages, i.After.Packages)
-		p.out.printf("  size      %s -> %s compressed, %s -> %s in %d -> %d paths\n", size(i.Before.Compressed), size(i.After.Compressed),
-			size(i.Before.Installed), size(i.After.Installed), i.Before.Files, i.After.Files)
-		p.out.printf("  layers    %d -> %d, %d shared (%s)\n", i.Before.Layers, i.After.Layers, i.SharedLayers, size(i.SharedBytes))
+	}
+	number := func(what string, before, after any, more string) {
+		if p.markdown {
+			p.out.printf("| %s%s | %v | %v |\n", what, more, before, after)
+		} else {
+			p.out.printf("  %-10s %v -> %v%s\n", what, before, after, more)
+		}
+	}
+	number("packages", i.Before.Packages, i.After.Packages, "")
+	number("compressed", size(i.Before.Compressed), size(i.After.Compressed), "")
+	number("installed", size(i.Before.Installed), size(i.After.Installed), "")
+	if i.Before.Files > 0 && i.After.Files > 0 { // neither is a lock
+		number("paths", i.Before.Files, i.After.Files, "")
+		number("layers", i.Before.Layers, i.After.Layers, fmt.Sprintf(" (%d shared, %s)", i.SharedLayers, size(i.SharedBytes)))
 	}
 	p.packages(i)
 	p.files(i)
