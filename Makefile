@@ -1,6 +1,6 @@
 # `make` says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help build test demo conformance bench lint fuzz testdata clean
+.PHONY: help build test demo conformance bench sharing lint fuzz testdata clean
 
 GO ?= go
 BIN := bin/slim
@@ -26,6 +26,9 @@ conformance: ## compare with rpm, dnf and the registries' rules, more cases than
 bench: build ## slim against dnf, tar and gzip on the same packages (needs the tools, root and ../shared), then Go's benchmarks
 	SLIM_BENCH=$(CURDIR)/$(BIN) SLIM_BENCH_OUT=$(CURDIR)/bench $(GO) test -timeout 60m -run '^TestBench$$' -count=1 -v ./builder
 	$(GO) test -timeout 60m -run '^$$' -bench . -benchmem ./...
+
+sharing: ## the README's table: what six recipes of one lock send to a registry (needs docker-registry and ../shared)
+	SLIM_CONFORMANCE=1 $(GO) test -timeout 20m -run '^TestConformanceSharing$$' -count=1 -v ./builder
 
 lint: ## gofumpt, vet, staticcheck, errcheck, unparam, deadcode, go fix, go mod tidy
 	@out=$$($(TOOL) gofumpt -l .); test -z "$$out" || { echo "gofumpt -w $$out"; exit 1; }

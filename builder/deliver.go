@@ -60,6 +60,9 @@ func (i *Image) Deliver(ctx context.Context, dest string, o Options) (*Delivery,
 			o.Report.Report(Event{Phase: PhaseDelivery, Done: done, Total: total})
 		},
 	}
+	if to.Mounts, err = i.mounts(ref); err != nil {
+		return nil, err
+	}
 	result, err := store.Write(ctx, ref, i.artifact(), to)
 	if errors.Is(err, image.ErrLost) {
 		if err = i.remake(ctx); err == nil {
@@ -67,6 +70,9 @@ func (i *Image) Deliver(ctx context.Context, dest string, o Options) (*Delivery,
 		}
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := i.sent(ref, to.Mounts); err != nil {
 		return nil, err
 	}
 	d := &Delivery{Destination: dest, Digest: result.Digest.String(), Notes: result.Unset}
