@@ -95,6 +95,12 @@ func both(a, b filter) filter {
 // answer solves a request among the packages of the repository, and again with the owners of paths that it turns out to need.
 func (repo *repository) answer(ctx context.Context, request solve.Request) (*solve.Solution, error) {
 	request.Repository = repo.catalog
+	switch {
+	case request.Keep == nil:
+		request.Keep = repo.keep
+	case repo.keep != nil:
+		request.Keep = both(repo.keep, request.Keep)
+	}
 	for {
 		solution, err := solve.Solve(request)
 		if damaged := repo.catalog.Err(); damaged != nil {

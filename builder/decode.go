@@ -66,6 +66,7 @@ func decodeRepository(n *node) Repository {
 		Metalink:     n.get("metalink").str(),
 		Components:   texts(n.get("components")),
 		ReleaseVer:   n.get("releasever").str(),
+		Modules:      texts(n.get("modules")),
 		ContentSets:  texts(n.get("content_sets")),
 		GPGCheck:     n.get("gpgcheck").bool(true),
 		RepoGPGCheck: n.get("repo_gpgcheck").bool(false),

@@ -27,6 +27,4 @@
 //	layers                         key by key
 //
 // Relative paths start at the directory of the recipe that says them.
-//
-// Not understood yet: module streams.
 package builder

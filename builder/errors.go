@@ -36,12 +36,13 @@ func KindOf(err error) FailureKind {
 		stale      *StaleError
 		usage      *LockUsageError
 		layers     *LayersError
+		module     *ModuleError
 	)
 	mismatch := errors.As(err, &transfer) && (transfer.Kind == fetch.Mismatch || transfer.Kind == fetch.TooLarge)
 	switch {
 	case errors.As(err, &unverified), errors.As(err, &pkg), errors.As(err, &metadata), mismatch:
 		return FailedVerification
-	case errors.As(err, &unsolvable), errors.As(err, &conflicts):
+	case errors.As(err, &unsolvable), errors.As(err, &conflicts), errors.As(err, &module):
 		return FailedResolution
 	case errors.As(err, &stale):
 		return FailedGate
@@ -63,6 +64,10 @@ func HintOf(err error) string {
 	var conflicts *rootfs.ConflictError
 	if errors.As(err, &conflicts) {
 		return "exclude one of the packages, or leave out what requires it"
+	}
+	var module *ModuleError
+	if errors.As(err, &module) {
+		return module.Hint
 	}
 	var stale *StaleError
 	if errors.As(err, &stale) {

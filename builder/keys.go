@@ -19,6 +19,7 @@ const (
 	patternPort       = `^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])(/(tcp|udp|sctp))?$`
 	patternPackage    = `^[^@\s.-]([^\r\n\t]*[^\s])?$`
 	patternContentSet = `^[A-Za-z0-9]([A-Za-z0-9._-]|\$(basearch|arch|releasever|\{(basearch|arch|releasever)\}))*$`
+	patternModule     = `^[A-Za-z0-9][A-Za-z0-9._+-]*:[A-Za-z0-9][A-Za-z0-9._+-]*$`
 	patternFilled     = `[^\s]`
 	patternKey        = `^[^#]*[^#\s][^#]*(#([0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}))?$`
 )
@@ -93,7 +94,8 @@ func repositoryShape() *shape {
 			{name: "content_sets", shape: &shape{doc: "RHEL and UBI: the vendor's names of the repositories, by which scanners map packages to advisories. " +
 				"Written to " + contentManifestPath + "; $basearch and $releasever are replaced.",
 				kinds: kindList, item: &shape{kinds: kindString, pattern: patternContentSet, wanted: "the name of a content set, as in rhel-9-for-$basearch-baseos-rpms"}}},
-			{name: "modules", shape: &shape{}, refuse: "enabled module streams are not supported yet"},
+			{name: "modules", shape: &shape{doc: "Enabled streams of modules, as NAME:STREAM. Of the other modules the default streams are active, as for dnf.",
+				kinds: kindList, item: &shape{kinds: kindString, pattern: patternModule, wanted: "NAME:STREAM", hint: "write the stream too, as in postgresql:15"}}},
 			{name: "file", shape: &shape{doc: "A .repo file of dnf, beside the recipe.", kinds: kindString, pattern: patternFilled, wanted: "a path"}},
 			{name: "ids", shape: &shape{doc: "The repositories of that file.", kinds: kindList, filled: true,
 				item: &shape{kinds: kindString, pattern: patternRepoID, wanted: "an id of letters, digits and . _ : -"}}},

@@ -81,6 +81,7 @@ type LockedRepository struct {
 	Address    string // with its variables; a relative path starts beside the lock
 	Components []string
 	ReleaseVer string
+	Modules    []string // enabled streams
 }
 
 // LockedKey is a key that is fetched over the network.
@@ -390,6 +391,7 @@ func (p *lockParser) repository(l *lockLine) {
 		{word: "file", value: address(SourceRepoFile)},
 		{word: "component", many: true, value: texted(&r.Components)},
 		{word: "releasever", value: text(&r.ReleaseVer)},
+		{word: "module", many: true, value: texted(&r.Modules)},
 	})
 	if r.Name == "" || r.Address == "" {
 		p.fault(l.n, "", "the repository needs a name and an address")
@@ -722,6 +724,7 @@ func (f *LockFile) Bytes() []byte {
 	w.line(1, [...]string{"baseurl", "mirrorlist", "metalink", "file"}[r.Kind], r.Address)
 	w.lines(1, "component", r.Components)
 	w.some("releasever", r.ReleaseVer)
+	w.lines(1, "module", r.Modules)
 	for _, k := range f.Keys {
 		w.block("key", k.Address)
 		w.line(1, "sha256", k.SHA256)

@@ -217,7 +217,7 @@ func lockedRepository(r *Recipe, dir string) LockedRepository {
 	if r.Own != nil {
 		own = r.Own
 	}
-	out := LockedRepository{Name: r.Repository.Name, Components: r.Repository.Components, ReleaseVer: r.Repository.ReleaseVer}
+	out := LockedRepository{Name: r.Repository.Name, Components: r.Repository.Components, ReleaseVer: r.Repository.ReleaseVer, Modules: r.Repository.Modules}
 	out.Address, out.Kind = own.address()
 	if isURL(out.Address) || filepath.IsAbs(out.Address) {
 		return out
@@ -248,6 +248,7 @@ func (r LockedRepository) differs(other LockedRepository, word string) []string 
 	}
 	add("components", strings.Join(r.Components, ", "), strings.Join(other.Components, ", "))
 	add("releasever", r.ReleaseVer, other.ReleaseVer)
+	add("modules", strings.Join(r.Modules, ", "), strings.Join(other.Modules, ", "))
 	return out
 }
 

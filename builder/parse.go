@@ -250,7 +250,7 @@ func (l *loader) set(repo *node, table key, set Setting, f *faults) {
 		return
 	}
 	k, ok := table.key(name)
-	if !ok || k.refuse != "" {
+	if !ok {
 		hint := "known are " + strings.Join(table.names(), ", ")
 		if near := nearest(name, table.names()); near != "" {
 			hint = "did you mean " + near + "?"

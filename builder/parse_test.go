@@ -392,7 +392,7 @@ func TestSetFaults(t *testing.T) {
 		{"repository.bsaeurl", "x", `--set repository.bsaeurl: unknown key "bsaeurl" of the repository`},
 		{"repository.baseurl", "x", `--set repository.baseurl: the repository has components, but there is no $component in /src/x`},
 		{"repository.gpgcheck", "no", `--set repository.gpgcheck: repository.gpgcheck must be true or false, not a string`},
-		{"repository.modules", "a:1", `--set repository.modules: unknown key "modules" of the repository`},
+		{"repository.modules", "a", `--set repository.modules: repository.modules[0]: "a" is not NAME:STREAM`},
 	}
 	for _, tt := range tests {
 		_, err := readText(t, recipe, RecipeOptions{WorkDir: "/src", Set: []Setting{{tt.key, tt.value}}})

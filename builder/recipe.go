@@ -43,6 +43,7 @@ type Repository struct {
 	Parts        []RepositoryPart // the repositories of File; the addresses above are empty then
 	ReleaseVer   string
 	GPGKeys      []string // paths or URLs, with their variables; #FINGERPRINT after one takes only that key of the file
+	Modules      []string // enabled streams of modules, NAME:STREAM
 	ContentSets  []string // the vendor's names of the repositories, for scanners, with variables
 	GPGCheck     bool
 	RepoGPGCheck bool

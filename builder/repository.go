@@ -28,6 +28,7 @@ type repository struct {
 	client  *fetch.Client
 	sources []*component
 	catalog *repomd.Catalog
+	keep    filter   // which packages module streams leave visible; nil is all
 	key     string   // of the catalog in the cache
 	asked   []string // paths and globs whose owners have been looked up beside those that dependencies name
 
@@ -66,6 +67,9 @@ func openRepository(ctx context.Context, client *fetch.Client, r Repository, p P
 	}
 	if at, err := repo.openCatalog(ctx); err != nil {
 		return nil, fmt.Errorf("%s: %w", components[at].name(r), err)
+	}
+	if err := repo.openModules(ctx); err != nil {
+		return nil, err
 	}
 	return repo, nil
 }

@@ -61,9 +61,7 @@ func typesOf(s *shape) any {
 func addMapping(m map[string]any, s *shape) {
 	properties := map[string]any{}
 	for _, k := range s.keys {
-		if k.refuse == "" {
-			properties[k.name] = schemaOf(k.shape)
-		}
+		properties[k.name] = schemaOf(k.shape)
 	}
 	if len(properties) > 0 {
 		m["properties"] = properties

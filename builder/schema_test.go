@@ -265,7 +265,7 @@ func keyCases() map[string]struct {
 		"repository.gpgcheck":      yes,
 		"repository.repo_gpgcheck": yes,
 		"repository.content_sets":  {[]string{"[rhel-9-for-$basearch-baseos-rpms, 'a-${releasever}.b__9_DOT_4']", "[]"}, []string{"a", "[1]", "['']", "['a b']", "[a-$other]"}},
-		"repository.modules":       {nil, []string{"[postgresql:15]"}},
+		"repository.modules":       {[]string{"['postgresql:15', 'perl-DBI:1.641']", "[]"}, []string{"a", "[1]", "[postgresql]", "['a:b:c']"}},
 		"repository.file":          {nil, []string{"a.repo", "1"}}, // with baseurl; the good ones stand in TestSchemaAgreesOnRepoFiles
 		"repository.ids":           {nil, []string{"[a]", "a"}},
 		"platforms":                platforms,

@@ -53,7 +53,6 @@ type shape struct {
 type key struct {
 	name string
 	*shape
-	refuse string // why a known key is not understood yet; the schema leaves it out
 }
 
 // rule is satisfied by any of its conditions.
@@ -90,9 +89,7 @@ func (c condition) holds(n *node) bool {
 func (s *shape) names() []string {
 	var names []string
 	for _, k := range s.keys {
-		if k.refuse == "" {
-			names = append(names, k.name)
-		}
+		names = append(names, k.name)
 	}
 	return names
 }
@@ -261,8 +258,6 @@ func (c *checker) entry(e entry, s *shape, path string) {
 	k, ok := s.key(e.key)
 	switch {
 	case len(c.faults.list) >= maxFaults:
-	case ok && k.refuse != "":
-		c.faults.add(e.place, "", "%s: %s", at, k.refuse)
 	case ok:
 		c.value(e.value, k.shape, at)
 	case s.open == nil:
