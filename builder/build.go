@@ -68,7 +68,8 @@ type Scriptlet struct {
 func (i *Image) Close() error { return os.RemoveAll(i.work) }
 
 // Build makes the image of a recipe from the packages of its lock. The caller closes it. A package that does not verify
-// is a *VerifyError; every one is named.
+// is a *VerifyError; of those whose file, header or signature is wrong every one is named, of payloads that are not what their
+// signed headers say the first that is unpacked.
 func Build(ctx context.Context, r *Recipe, lock *Lock, o Options) (_ *Image, err error) {
 	work, err := o.workDir()
 	if err != nil {
