@@ -30,6 +30,7 @@ func commands() []func(*environment) *cobra.Command {
 		newDiffCommand,
 		newWhyCommand,
 		newPathCommand,
+		newSBOMCommand,
 		newFleetCommand,
 		newInitCommand,
 		newCacheCommand,

@@ -18,6 +18,7 @@ const (
 	TagSize         Tag = rpmutils.SIZE
 	TagVendor       Tag = rpmutils.VENDOR
 	TagLicense      Tag = rpmutils.LICENSE
+	TagURL          Tag = rpmutils.URL
 	TagOS           Tag = rpmutils.OS
 	TagArch         Tag = rpmutils.ARCH
 	TagSourceRPM    Tag = rpmutils.SOURCERPM
