@@ -35,6 +35,19 @@ func (repo *repository) openCatalog(ctx context.Context) (int, error) {
 	if repo.catalog != nil || err != nil {
 		return 0, err
 	}
+	if at, err := repo.makeCatalog(ctx); repo.catalog != nil || err != nil {
+		return at, err
+	}
+	repo.catalog, err = cached(repo.client.Cache(), "catalog", repo.key, repomd.ReadCatalog)
+	if repo.catalog == nil && err == nil {
+		err = errors.New("the catalog of the repository has gone from the cache at once")
+	}
+	return 0, err
+}
+
+// makeCatalog reads primary.xml of every component and puts the catalog into the cache. It opens it only when the cache
+// does not take it: else there is less to hold in memory at the same time.
+func (repo *repository) makeCatalog(ctx context.Context) (int, error) {
 	var w repomd.CatalogWriter
 	for i, src := range repo.sources {
 		err := repo.readPrimary(ctx, src, func(m *rpm.Metadata) error {
@@ -48,11 +61,14 @@ func (repo *repository) openCatalog(ctx context.Context) (int, error) {
 			return i, err
 		}
 	}
+	if keep(repo.client.Cache(), "catalog", repo.key, w.Write) == nil {
+		return 0, nil
+	}
 	var b bytes.Buffer
 	if err := w.Write(&b); err != nil {
 		return 0, err
 	}
-	keep(repo.client.Cache(), "catalog", repo.key, b.Bytes())
+	var err error
 	repo.catalog, err = repomd.ReadCatalog(&b, int64(b.Len()))
 	return 0, err
 }
@@ -71,17 +87,17 @@ func cached[T any](cache *fetch.Cache, kind, key string, read func(io.Reader, in
 	return out, err
 }
 
-// keep puts content into the cache. One that cannot be written to is no fault: the content is made again the next time.
-func keep(cache *fetch.Cache, kind, key string, content []byte) {
+// keep puts what write writes into the cache.
+func keep(cache *fetch.Cache, kind, key string, write func(io.Writer) error) error {
 	file, err := cache.Keep()
 	if err != nil {
-		return
+		return err
 	}
-	if _, err := file.Write(content); err != nil {
+	if err := write(file); err != nil {
 		file.Discard()
-		return
+		return err
 	}
-	_ = file.Commit(kind, hexSHA256([]byte(key)))
+	return file.Commit(kind, hexSHA256([]byte(key)))
 }
 
 // filter says which packages of a repository count; nil is all of them.
@@ -104,8 +120,8 @@ func (repo *repository) answer(ctx context.Context, request solve.Request) (*sol
 	for {
 		solution, err := solve.Solve(request)
 		if damaged := repo.catalog.Err(); damaged != nil {
-			keep(repo.client.Cache(), "catalog", repo.key, nil)
-			return nil, fmt.Errorf("%w; it is made anew the next time", damaged)
+			empty := func(io.Writer) error { return nil } // which is no catalog
+			return nil, errors.Join(fmt.Errorf("%w; it is made anew the next time", damaged), keep(repo.client.Cache(), "catalog", repo.key, empty))
 		}
 		var need *solve.NeedFiles
 		if !errors.As(err, &need) {
@@ -156,11 +172,7 @@ func (repo *repository) loadOwners(ctx context.Context, need *solve.NeedFiles) e
 				return err
 			}
 		}
-		var b bytes.Buffer
-		if err := owners.Write(&b); err != nil {
-			return err
-		}
-		keep(repo.client.Cache(), "owners", key, b.Bytes())
+		_ = keep(repo.client.Cache(), "owners", key, owners.Write) // a cache that cannot be written to is no fault
 	}
 	repo.catalog.AddOwners(owners)
 	return nil

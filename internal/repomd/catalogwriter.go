@@ -231,7 +231,7 @@ func (w *CatalogWriter) order(i int) *rpm.Metadata {
 // nameIndex makes buckets, names and packages of pairs.
 func (w *CatalogWriter) nameIndex(pairs []pair, place []uint32) [3][]byte {
 	size := 1
-	for size < len(pairs) {
+	for distinct := w.distinct(pairs); 2*size < distinct; {
 		size *= 2
 	}
 	type entry struct{ bucket, name, pkg uint32 }
@@ -259,6 +259,18 @@ func (w *CatalogWriter) nameIndex(pairs []pair, place []uint32) [3][]byte {
 	}
 	names = append(names, 0, uint32(len(packages)))
 	return [3][]byte{numbers(buckets), numbers(names), numbers(packages)}
+}
+
+// distinct counts names.
+func (w *CatalogWriter) distinct(pairs []pair) int {
+	n, seen := 0, make([]bool, len(w.texts.ends))
+	for _, p := range pairs {
+		if !seen[p.name] {
+			seen[p.name] = true
+			n++
+		}
+	}
+	return n
 }
 
 // texts numbers strings. A map of strings would take several times the memory.
