@@ -20,6 +20,19 @@ type planPlatformJSON struct {
 	Platform string        `json:"platform"`
 	Packages []packageJSON `json:"packages"`
 	Choices  []choiceJSON  `json:"choices"`
+	// Scriptlets are there with --scriptlets.
+	Scriptlets *[]forecastJSON `json:"scriptlets,omitempty"`
+}
+
+// forecastJSON says what will be done with one scriptlet.
+type forecastJSON struct {
+	Package     string   `json:"package"`
+	Slot        string   `json:"slot"`
+	Interpreter string   `json:"interpreter"`
+	What        string   `json:"what"` // nothing, no-op, evaluated, skipped, needs acknowledging
+	Commands    []string `json:"commands"`
+	Why         string   `json:"why,omitempty"`
+	Acknowledge string   `json:"acknowledge,omitempty"` // a line for the recipe
 }
 
 type choiceJSON struct {
@@ -33,6 +46,7 @@ type choiceJSON struct {
 func newPlanCommand(env *environment) *cobra.Command {
 	var flags workFlags
 	var graph string
+	var scriptlets bool
 	cmd := &cobra.Command{
 		Use:   "plan RECIPE",
 		Short: "Show what would be installed, and why",
@@ -41,6 +55,12 @@ asked for them, and where several packages could have served, which was taken
 and which were not. It fetches metadata only. Where a slim.lock stands beside
 the recipe, it shows what that has; with --locked it fetches nothing, and what
 asked for a package is then known of the requested ones only.
+
+With --scriptlets it also says what will be done with each scriptlet and trigger
+of the packages: nothing, since it calls no command; no-op, since what it calls
+does nothing to a root that is not running; evaluated, with the commands that it
+names; needs acknowledging, with the line that the recipe then takes. That is
+told from the packages' headers, which are fetched alone.
 
 --graph writes who requires whom instead: for Graphviz, for Mermaid, or drawn. What
 only scriptlets require is dashed.`,
@@ -65,16 +85,23 @@ only scriptlets require is dashed.`,
 			if err == nil && !flags.locked && !flags.offline && lock.Unexplained() {
 				err = lock.Explain(cmd.Context(), recipes[0], opts)
 			}
+			var forecasts [][]builder.Forecast
+			if err == nil && scriptlets {
+				forecasts, err = builder.ForecastScriptlets(cmd.Context(), recipes[0], lock, opts)
+			}
 			p.close(err)
 			if err != nil {
 				return err
 			}
 			if flags.json {
-				return writeJSON(env.stdout, planAnswer(recipes[0], lock))
+				return writeJSON(env.stdout, planAnswer(recipes[0], lock, forecasts))
 			}
 			out := &lines{w: env.stdout}
 			for i := range lock.Platforms {
 				printPlan(out, recipes[0], &lock.Platforms[i])
+				if scriptlets {
+					printForecast(out, forecasts[i])
+				}
 			}
 			return out.err
 		},
@@ -82,6 +109,8 @@ only scriptlets require is dashed.`,
 	flags.add(cmd)
 	flags.addLocked(cmd)
 	cmd.Flags().StringVar(&graph, "graph", "", "write the graph of requirements as this `FORMAT`: "+strings.Join(graphFormats(), ", "))
+	cmd.Flags().BoolVar(&scriptlets, "scriptlets", false, "say what will be done with each scriptlet")
+	cmd.MarkFlagsMutuallyExclusive("graph", "scriptlets")
 	return cmd
 }
 
@@ -105,9 +134,9 @@ func planGraph(cmd *cobra.Command, env *environment, p *progress, r *builder.Rec
 	return out.err
 }
 
-func planAnswer(r *builder.Recipe, lock *builder.Lock) planJSON {
+func planAnswer(r *builder.Recipe, lock *builder.Lock, forecasts [][]builder.Forecast) planJSON {
 	doc := planJSON{Version: 1, Name: r.Name}
-	for _, l := range lock.Platforms {
+	for i, l := range lock.Platforms {
 		p := planPlatformJSON{Platform: l.Platform.String(), Packages: packagesJSON(l.Packages), Choices: []choiceJSON{}}
 		for _, c := range l.Choices {
 			j := choiceJSON{RequiredBy: c.By, Capability: c.Capability, Taken: c.Taken.String(), Others: []string{}, Why: c.Why}
@@ -116,9 +145,61 @@ func planAnswer(r *builder.Recipe, lock *builder.Lock) planJSON {
 			}
 			p.Choices = append(p.Choices, j)
 		}
+		if forecasts != nil {
+			p.Scriptlets = forecastsJSON(forecasts[i])
+		}
 		doc.Platforms = append(doc.Platforms, p)
 	}
 	return doc
+}
+
+func forecastsJSON(list []builder.Forecast) *[]forecastJSON {
+	out := []forecastJSON{}
+	for _, f := range list {
+		j := forecastJSON{Package: f.Package.String(), Slot: f.Slot, Interpreter: f.Interpreter, What: f.What, Commands: f.Commands, Why: f.Why}
+		if j.Commands == nil {
+			j.Commands = []string{}
+		}
+		if f.What == builder.ForecastAcknowledge {
+			j.Acknowledge = f.Acknowledgement()
+		}
+		out = append(out, j)
+	}
+	return &out
+}
+
+// printForecast writes a line for each scriptlet, and below those that need it the line for the recipe.
+func printForecast(out *lines, list []builder.Forecast) {
+	width, open := 0, 0
+	for i := range list {
+		width = max(width, len(list[i].Package.String())+len(list[i].Slot)+2)
+		if list[i].What == builder.ForecastAcknowledge {
+			open++
+		}
+	}
+	out.printf("\n%s run at installation", count(len(list), "scriptlet"))
+	switch {
+	case open == 1:
+		out.printf(", 1 needs acknowledging")
+	case open > 1:
+		out.printf(", %d need acknowledging", open)
+	}
+	out.printf("\n")
+	for _, f := range list {
+		text := f.What
+		switch {
+		case f.What == builder.ForecastAcknowledge:
+			text += ": " + f.Why
+		case len(f.Commands) > 0:
+			text += ": " + strings.Join(f.Commands, ", ")
+		case strings.HasPrefix(f.Interpreter, "<lua>") && f.What == builder.ForecastEvaluated:
+			text += ": Lua"
+		}
+		out.printf("  %-*s  %s\n", width, f.Package.String()+" %"+f.Slot, printable(text))
+		if f.What == builder.ForecastAcknowledge {
+			out.printf("    to leave its work undone: %s\n", printable(f.Acknowledgement()))
+		}
+	}
 }
 
 func printPlan(out *lines, r *builder.Recipe, l *builder.LockedPlatform) {

@@ -74,6 +74,9 @@ const (
 	TagEnhanceVersion    Tag = 5056
 	TagEnhanceFlags      Tag = 5057
 
+	TagFileClass Tag = 1141 // of each file an index into 1142
+	TagClassDict Tag = 1142 // what libmagic says of the files' content
+
 	TagPayloadFormat     Tag = rpmutils.PAYLOADFORMAT
 	TagPayloadCompressor Tag = rpmutils.PAYLOADCOMPRESSOR
 	TagPayloadFlags      Tag = 1126

@@ -26,7 +26,8 @@ type Package struct {
 // Rules acknowledge scriptlets by package name and slot, so that they are not run; the slot "" stands for all.
 type Rules map[string]map[string]bool
 
-func (r Rules) skips(name, slot string) bool { return r[name][""] || r[name][slot] }
+// Skips reports whether a slot of a package is acknowledged.
+func (r Rules) Skips(name, slot string) bool { return r[name][""] || r[name][slot] }
 
 // Options say in what surroundings scriptlets run.
 type Options struct {
@@ -202,7 +203,7 @@ func (e *Engine) sysusers(ctx context.Context, i int) error {
 			lines = append(lines, line)
 		}
 	}
-	if len(lines) == 0 || e.o.Rules.skips(p.NEVRA.Name, "sysusers") {
+	if len(lines) == 0 || e.o.Rules.Skips(p.NEVRA.Name, "sysusers") {
 		return nil
 	}
 	run := e.machine()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"testing"
 
@@ -265,24 +264,28 @@ func TestSysusers(t *testing.T) {
 
 func TestClassify(t *testing.T) {
 	for _, test := range []struct {
-		s     rpm.Scriptlet
-		class Class
-		names []string
+		s    rpm.Scriptlet
+		want Reading
 	}{
-		{sh("post", ""), ClassNothing, nil},
-		{sh("post", "echo a; cd /; [ -x /a ] && :"), ClassNothing, nil},
-		{sh("post", "getent group x >/dev/null || groupadd -r x\nexit 0"), ClassKnown, []string{"getent", "groupadd"}},
-		{sh("post", "f() { ln -s a b; }; f; if true; then /usr/bin/frobnicate -x || :; fi; x=$(cat y)"), ClassUnknown, []string{"frobnicate", "ln", "cat"}},
-		{sh("post", "command rm -f x; exec ldconfig"), ClassKnown, []string{"rm", "ldconfig"}},
-		{sh("post", "$CMD a"), ClassNothing, nil},
-		{sh("post", "if then"), ClassUnknown, nil},
-		{rpm.Scriptlet{Slot: "post", Interpreter: []string{"/sbin/ldconfig"}}, ClassKnown, []string{"ldconfig"}},
-		{rpm.Scriptlet{Slot: "post", Interpreter: []string{"<lua>"}, Body: "x()"}, ClassLua, nil},
-		{rpm.Scriptlet{Slot: "post", Interpreter: []string{"/usr/bin/perl"}, Body: "x()"}, ClassUnknown, []string{"perl"}},
+		{sh("post", ""), Reading{Class: ClassNothing}},
+		{sh("post", "echo a; cd /; [ -x /a ] && :"), Reading{Class: ClassNothing}},
+		{sh("post", "systemctl preset a || :"), Reading{Class: ClassKnown, Commands: []string{"systemctl"}}},
+		{sh("post", "[ -x /a ] && restorecon a"), Reading{Class: ClassNoOp, Commands: []string{"restorecon"}}},
+		{sh("post", "getent group x >/dev/null || groupadd -r x\nexit 0"), Reading{Class: ClassKnown, Commands: []string{"getent", "groupadd"}}},
+		{sh("post", "f() { ln -s a b; }; f; if true; then /usr/bin/frobnicate -x || :; fi; x=$(cat y)"),
+			Reading{Class: ClassUnknown, Commands: []string{"ln", "cat"}, Unknown: []string{"/usr/bin/frobnicate"}}},
+		{sh("post", "command rm -f x; exec ldconfig"), Reading{Class: ClassKnown, Commands: []string{"rm", "ldconfig"}}},
+		{sh("post", "$CMD a"), Reading{Class: ClassNothing}},
+		{sh("post", "if then"), Reading{Class: ClassUnknown, Why: "1:1: `if` must be followed by a statement list"}},
+		{sh("post", "head -c 8 /dev/urandom > /key"), Reading{Class: ClassUnknown, Why: "it reads /dev/urandom"}},
+		{rpm.Scriptlet{Slot: "post", Interpreter: []string{"/sbin/ldconfig"}}, Reading{Class: ClassKnown, Commands: []string{"ldconfig"}}},
+		{rpm.Scriptlet{Slot: "post", Interpreter: []string{"<lua>"}, Body: "x()"}, Reading{Class: ClassLua}},
+		{rpm.Scriptlet{Slot: "post", Interpreter: []string{"/usr/bin/perl"}, Body: "x()"}, Reading{Class: ClassUnknown, Why: "slim does not interpret scripts of perl"}},
+		{rpm.Scriptlet{Slot: "post", Interpreter: []string{"/bin/sh"}, Body: "%{name}", Flags: rpm.ScriptQFormat},
+			Reading{Class: ClassUnknown, Why: "query formats are not expanded in scriptlets"}},
 	} {
-		class, names := Classify(test.s)
-		if class != test.class || !slices.Equal(names, test.names) {
-			t.Errorf("%q: %s %q, want %s %q", test.s.Body, class, names, test.class, test.names)
+		if d := cmp.Diff(test.want, Classify(test.s)); d != "" {
+			t.Errorf("%q (-want +got):\n%s", test.s.Body, d)
 		}
 	}
 }

@@ -109,13 +109,17 @@ func (f *FS) Open(dir, p string) (io.ReadCloser, error) {
 	return f.OpenNode(n)
 }
 
+func randomDevices() []string {
+	return []string{"/dev/random", "/dev/urandom", "/dev/hwrng", "/proc/sys/kernel/random/uuid"}
+}
+
 // checkRandom refuses to read random numbers. That the reader makes nothing of the error does not help it.
 func (f *FS) checkRandom(dir, p string) error {
 	at, _, err := f.canonical(dir, p) // /dev itself may be missing
 	if err != nil {
 		return nil
 	}
-	if !slices.Contains([]string{"/dev/random", "/dev/urandom", "/dev/hwrng", "/proc/sys/kernel/random/uuid"}, at) {
+	if !slices.Contains(randomDevices(), at) {
 		return nil
 	}
 	f.refused = &Unsupported{Command: at, Why: "what is made of random numbers has no place in an image"}

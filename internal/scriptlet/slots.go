@@ -54,7 +54,7 @@ func scriptEnvironment(prefixes []string) map[string]string {
 func (e *Engine) run(ctx context.Context, i int, s *rpm.Scriptlet, args []int, files []string) error {
 	p := &e.packages[i]
 	outcome := Outcome{Package: p.NEVRA, Slot: s.Slot, Interpreter: strings.Join(s.Interpreter, " "), What: Skipped}
-	if e.o.Rules.skips(p.NEVRA.Name, s.Slot) {
+	if e.o.Rules.Skips(p.NEVRA.Name, s.Slot) {
 		e.outcomes = append(e.outcomes, outcome)
 		return nil
 	}
@@ -178,55 +178,71 @@ const (
 	ClassUnknown Class = "unknown" // it names commands that may be scripts of packages, or cannot be evaluated
 )
 
-// Classify says by its text alone what a scriptlet may call: names in the order in which they are written, those that
-// decided on ClassUnknown first. What is called only under conditions, or by another script, it cannot tell.
-func Classify(s rpm.Scriptlet) (Class, []string) {
+// Reading is what can be told of a scriptlet by its text alone. What is called only under conditions, or by another
+// script, it cannot tell.
+type Reading struct {
+	Class    Class
+	Commands []string // that it names and whose work is known, in the order in which they are written
+	Unknown  []string // that it names, as written, and that are not known: scripts of packages, or programs that cannot be evaluated
+	// Why says why a scriptlet of ClassUnknown cannot be evaluated whatever its commands are, "" when it depends on those.
+	Why string
+}
+
+// Classify reads the text of a scriptlet.
+func Classify(s rpm.Scriptlet) Reading {
 	program := ""
 	if len(s.Interpreter) > 0 {
 		program = path.Base(s.Interpreter[0])
 	}
+	isLua := s.Interpreter != nil && s.Interpreter[0] == luaInterpreter
+	for _, device := range randomDevices() {
+		if (isLua || isShell(program)) && strings.Contains(s.Body, device) {
+			return Reading{Class: ClassUnknown, Why: "it reads " + device}
+		}
+	}
 	switch {
-	case s.Interpreter != nil && s.Interpreter[0] == luaInterpreter:
-		return ClassLua, nil
+	case s.Flags&rpm.ScriptQFormat != 0:
+		return Reading{Class: ClassUnknown, Why: "query formats are not expanded in scriptlets"}
+	case isLua:
+		return Reading{Class: ClassLua}
 	case s.Body == "" && !isShell(program):
 		return classOf([]string{program})
 	case !isShell(program):
-		return ClassUnknown, []string{program}
+		return Reading{Class: ClassUnknown, Why: "slim does not interpret scripts of " + program}
 	}
 	list, err := parseShell(s.Body)
-	names := commandNames(list)
-	class, names := classOf(names)
+	r := classOf(commandNames(list))
 	if err != nil {
-		class = ClassUnknown
+		r.Class, r.Why = ClassUnknown, err.Error()
 	}
-	return class, names
+	return r
 }
 
-func classOf(names []string) (Class, []string) {
-	commands, noop, inner := Commands(), doesNothing(), builtins()
-	var unknown, others []string
-	class := ClassNothing
+func classOf(names []string) Reading {
+	commands, noop, inner := Commands(), noopCommands(), builtins()
+	r := Reading{Class: ClassNothing}
 	for _, name := range names {
 		base := path.Base(name)
+		_, idle := noop[base]
 		switch {
 		case inner[name] != nil:
 			continue
-		case noop[base]:
-			if class == ClassNothing {
-				class = ClassNoOp
+		case idle:
+			if r.Class == ClassNothing {
+				r.Class = ClassNoOp
 			}
 		case commands[base] != nil || isShell(base):
-			class = ClassKnown
+			r.Class = ClassKnown
 		default:
-			unknown = append(unknown, base)
+			r.Unknown = append(r.Unknown, name)
 			continue
 		}
-		others = append(others, base)
+		r.Commands = append(r.Commands, base)
 	}
-	if len(unknown) > 0 {
-		class = ClassUnknown
+	if len(r.Unknown) > 0 {
+		r.Class = ClassUnknown
 	}
-	return class, slices.Concat(unknown, others)
+	return r
 }
 
 // commandNames are the commands that statements call by a name that is written out, less the functions they define.
