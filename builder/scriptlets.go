@@ -26,7 +26,7 @@ func (t *root) install(ctx context.Context, r *Recipe, p Platform, b *rootfs.Bui
 		Content: t.content,
 		Now:     t.epoch,
 		Toolbox: r.Dependencies != DependenciesFull,
-		Warn:    t.report,
+		Warn:    func(message string) { t.report("warning: " + message) },
 	})
 	err := engine.PreTrans(ctx)
 	for i := 0; err == nil && i < len(t.packages); i++ {

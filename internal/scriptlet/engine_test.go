@@ -277,6 +277,8 @@ func TestClassify(t *testing.T) {
 		{sh("post", "command rm -f x; exec ldconfig"), Reading{Class: ClassKnown, Commands: []string{"rm", "ldconfig"}}},
 		{sh("post", "$CMD a"), Reading{Class: ClassNothing}},
 		{sh("post", "if then"), Reading{Class: ClassUnknown, Why: "1:1: `if` must be followed by a statement list"}},
+		{sh("post", "uuidgen > /id || :"), Reading{Class: ClassUnknown, Commands: []string{"uuidgen"}, Why: "what uuidgen makes is random or secret"}},
+		{sh("post", "if true; then echo ${RANDOM} > /id; fi"), Reading{Class: ClassUnknown, Why: "$RANDOM is not the same every time"}},
 		{sh("post", "head -c 8 /dev/urandom > /key"), Reading{Class: ClassUnknown, Why: "it reads /dev/urandom"}},
 		{rpm.Scriptlet{Slot: "post", Interpreter: []string{"/sbin/ldconfig"}}, Reading{Class: ClassKnown, Commands: []string{"ldconfig"}}},
 		{rpm.Scriptlet{Slot: "post", Interpreter: []string{"<lua>"}, Body: "x()"}, Reading{Class: ClassLua}},

@@ -7,12 +7,17 @@ import "slices"
 // scriptlets require it.
 func secretCommands() map[string]Command {
 	all := map[string]Command{"openssl": rawTool(openssl), "dbus-uuidgen": rawTool(dbusUUID)}
-	for _, name := range []string{
-		"uuidgen", "mcookie", "pwgen", "ssh-keygen", "certutil", "gpg", "gpg2", "rndc-confgen", "tsig-keygen", "sscg", "apg", "shuf", "mkpasswd",
-	} {
+	for _, name := range alwaysSecret() {
 		all[name] = rawTool(func(r *toolRun) error { return r.random() })
 	}
 	return all
+}
+
+// alwaysSecret are those that are refused whatever their arguments are.
+func alwaysSecret() []string {
+	return []string{
+		"uuidgen", "mcookie", "pwgen", "ssh-keygen", "certutil", "gpg", "gpg2", "rndc-confgen", "tsig-keygen", "sscg", "apg", "shuf", "mkpasswd",
+	}
 }
 
 func (r *toolRun) random() error {

@@ -212,10 +212,27 @@ func Classify(s rpm.Scriptlet) Reading {
 	}
 	list, err := parseShell(s.Body)
 	r := classOf(commandNames(list))
+	if name := randomVariable(list); name != "" {
+		r.Class, r.Why = ClassUnknown, "$"+name+" is not the same every time"
+	}
 	if err != nil {
 		r.Class, r.Why = ClassUnknown, err.Error()
 	}
 	return r
+}
+
+// randomVariable is the first variable in statements that is not the same every time.
+func randomVariable(list []*syntax.Stmt) string {
+	found := ""
+	for _, st := range list {
+		syntax.Walk(st, func(n syntax.Node) bool {
+			if p, ok := n.(*syntax.ParamExp); ok && found == "" && p.Param != nil && slices.Contains(randomVariables(), p.Param.Value) {
+				found = p.Param.Value
+			}
+			return found == ""
+		})
+	}
+	return found
 }
 
 func classOf(names []string) Reading {
@@ -227,6 +244,10 @@ func classOf(names []string) Reading {
 		switch {
 		case inner[name] != nil:
 			continue
+		case slices.Contains(alwaysSecret(), base):
+			r.Why = "what " + base + " makes is random or secret"
+		case base == "openssl":
+			r.Why = "slim does not know the work of openssl"
 		case idle:
 			if r.Class == ClassNothing {
 				r.Class = ClassNoOp
@@ -239,7 +260,7 @@ func classOf(names []string) Reading {
 		}
 		r.Commands = append(r.Commands, base)
 	}
-	if len(r.Unknown) > 0 {
+	if len(r.Unknown) > 0 || r.Why != "" {
 		r.Class = ClassUnknown
 	}
 	return r

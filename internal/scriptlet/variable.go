@@ -109,13 +109,14 @@ func (s *shell) get(name string) (string, bool, error) {
 		return "0", true, nil
 	case "EPOCHSECONDS":
 		return strconv.FormatInt(s.m.fs.Now(), 10), true, nil
-	case "RANDOM", "SRANDOM", "EPOCHREALTIME":
-		return "", false, s.unsupported("$"+name, "it is not the same every time")
 	case "FUNCNAME":
 		if len(s.names) > 0 {
 			return s.names[len(s.names)-1], true, nil
 		}
 		return "", false, nil
+	}
+	if slices.Contains(randomVariables(), name) {
+		return "", false, s.unsupported("$"+name, "it is not the same every time")
 	}
 	if i, err := strconv.Atoi(name); err == nil {
 		if i >= 1 && i <= len(s.params) {
@@ -612,3 +613,6 @@ func (s *shell) printVariables(d *declaration) error {
 	}
 	return nil
 }
+
+// randomVariables are those of the shell that are not the same every time.
+func randomVariables() []string { return []string{"RANDOM", "SRANDOM", "EPOCHREALTIME"} }
