@@ -14,7 +14,7 @@ import (
 
 // The words of a forecast.
 const (
-	ForecastNothing     = "nothing"             // it calls no command
+	ForecastNothing     = "nothing"             // it calls no command, and writes no file
 	ForecastNoOp        = "no-op"               // it calls only what does nothing to a root that is not running
 	ForecastEvaluated   = "evaluated"           // slim does its work
 	ForecastSkipped     = "skipped"             // the recipe acknowledges it
@@ -29,6 +29,7 @@ type Forecast struct {
 	Interpreter string
 	What        string   // one of the words above
 	Commands    []string // that it names and that slim does, the scripts of packages among them, in the order of their writing
+	Missing     []string // that it names and that no package has: a shell would not find them either
 	Why         string   // of what needs acknowledging
 }
 
@@ -93,8 +94,7 @@ func forecast(r *Recipe, headers []*header) ([]Forecast, error) {
 	return list, nil
 }
 
-// read puts what a scriptlet's text says together with what its unknown commands are. One that no package has is not
-// found by a shell either: that is no matter of acknowledging.
+// read puts what a scriptlet's text says together with what its unknown commands are.
 func (f *Forecast) read(text scriptlet.Reading, programs *programs) {
 	f.Commands = slices.Clone(text.Commands)
 	var cannot []string
@@ -104,6 +104,8 @@ func (f *Forecast) read(text scriptlet.Reading, programs *programs) {
 			f.Commands = append(f.Commands, path.Base(name))
 		case kind != "":
 			cannot = append(cannot, name)
+		default:
+			f.Missing = append(f.Missing, name)
 		}
 	}
 	switch {
@@ -115,8 +117,6 @@ func (f *Forecast) read(text scriptlet.Reading, programs *programs) {
 		f.What = ForecastNothing
 	case text.Class == scriptlet.ClassNoOp:
 		f.What = ForecastNoOp
-	case text.Class == scriptlet.ClassUnknown && len(f.Commands) == 0:
-		f.What = ForecastNothing
 	default:
 		f.What = ForecastEvaluated
 	}

@@ -37,11 +37,15 @@ func TestConformanceForecast(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer set.Close()
-	root, err := newRoot(ctx, r, r.Platforms[0], set.packages, 0, t.TempDir(), func(string) {})
+	contents := newContents(t.TempDir())
+	defer contents.close()
+	root, err := newRoot(set.packages, 0, contents, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer root.close()
+	if err := root.fill(ctx, r, r.Platforms[0]); err != nil {
+		t.Fatal(err)
+	}
 
 	type slot struct {
 		pkg  rpm.NEVRA

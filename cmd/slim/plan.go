@@ -31,6 +31,7 @@ type forecastJSON struct {
 	Interpreter string   `json:"interpreter"`
 	What        string   `json:"what"` // nothing, no-op, evaluated, skipped, needs acknowledging
 	Commands    []string `json:"commands"`
+	Missing     []string `json:"missing,omitempty"`
 	Why         string   `json:"why,omitempty"`
 	Acknowledge string   `json:"acknowledge,omitempty"` // a line for the recipe
 }
@@ -59,8 +60,8 @@ asked for a package is then known of the requested ones only.
 With --scriptlets it also says what will be done with each scriptlet and trigger
 of the packages: nothing, since it calls no command; no-op, since what it calls
 does nothing to a root that is not running; evaluated, with the commands that it
-names; needs acknowledging, with the line that the recipe then takes. That is
-told from the packages' headers, which are fetched alone.
+names and those that no package has; needs acknowledging, with the line that the
+recipe then takes. That is told from the packages' headers, fetched alone.
 
 --graph writes who requires whom instead: for Graphviz, for Mermaid, or drawn. What
 only scriptlets require is dashed.`,
@@ -156,7 +157,7 @@ func planAnswer(r *builder.Recipe, lock *builder.Lock, forecasts [][]builder.For
 func forecastsJSON(list []builder.Forecast) *[]forecastJSON {
 	out := []forecastJSON{}
 	for _, f := range list {
-		j := forecastJSON{Package: f.Package.String(), Slot: f.Slot, Interpreter: f.Interpreter, What: f.What, Commands: f.Commands, Why: f.Why}
+		j := forecastJSON{Package: f.Package.String(), Slot: f.Slot, Interpreter: f.Interpreter, What: f.What, Commands: f.Commands, Missing: f.Missing, Why: f.Why}
 		if j.Commands == nil {
 			j.Commands = []string{}
 		}
@@ -194,6 +195,9 @@ func printForecast(out *lines, list []builder.Forecast) {
 			text += ": " + strings.Join(f.Commands, ", ")
 		case strings.HasPrefix(f.Interpreter, "<lua>") && f.What == builder.ForecastEvaluated:
 			text += ": Lua"
+		}
+		if len(f.Missing) > 0 {
+			text += "; not there: " + strings.Join(f.Missing, ", ")
 		}
 		out.printf("  %-*s  %s\n", width, f.Package.String()+" %"+f.Slot, printable(text))
 		if f.What == builder.ForecastAcknowledge {

@@ -5,6 +5,8 @@
 // been compared with them on this very use, from the cache too. A download that breaks is resumed (RFC 9110, section 14),
 // what a server says about itself (lengths, ranges, encodings) is checked and never trusted.
 //
+// Of a file whose beginning alone is wanted, Beginning asks for no more.
+//
 // The cache is a directory of files named by their digests:
 //
 //	CACHEDIR.TAG              says to backup programs what this is

@@ -269,6 +269,8 @@ func TestClassify(t *testing.T) {
 	}{
 		{sh("post", ""), Reading{Class: ClassNothing}},
 		{sh("post", "echo a; cd /; [ -x /a ] && :"), Reading{Class: ClassNothing}},
+		{sh("post", "{ echo a; } > /a"), Reading{Class: ClassKnown}},
+		{sh("post", "restorecon a &> /dev/null 2>&1"), Reading{Class: ClassNoOp, Commands: []string{"restorecon"}}},
 		{sh("post", "systemctl preset a || :"), Reading{Class: ClassKnown, Commands: []string{"systemctl"}}},
 		{sh("post", "[ -x /a ] && restorecon a"), Reading{Class: ClassNoOp, Commands: []string{"restorecon"}}},
 		{sh("post", "getent group x >/dev/null || groupadd -r x\nexit 0"), Reading{Class: ClassKnown, Commands: []string{"getent", "groupadd"}}},

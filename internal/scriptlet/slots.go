@@ -171,7 +171,7 @@ func (t *said) indented() string {
 type Class string
 
 const (
-	ClassNothing Class = "nothing" // it calls no command
+	ClassNothing Class = "nothing" // it calls no command, and writes no file
 	ClassNoOp    Class = "no-op"   // it calls only commands that do nothing to a root that is not running
 	ClassKnown   Class = "known"   // all commands that it names are known
 	ClassLua     Class = "lua"     // it is a script of Lua, which is interpreted
@@ -212,6 +212,9 @@ func Classify(s rpm.Scriptlet) Reading {
 	}
 	list, err := parseShell(s.Body)
 	r := classOf(commandNames(list))
+	if r.Class != ClassUnknown && writes(list) {
+		r.Class = ClassKnown
+	}
 	if name := randomVariable(list); name != "" {
 		r.Class, r.Why = ClassUnknown, "$"+name+" is not the same every time"
 	}
@@ -219,6 +222,23 @@ func Classify(s rpm.Scriptlet) Reading {
 		r.Class, r.Why = ClassUnknown, err.Error()
 	}
 	return r
+}
+
+// writes reports whether statements write a file themselves.
+func writes(list []*syntax.Stmt) bool {
+	found := false
+	for _, st := range list {
+		syntax.Walk(st, func(n syntax.Node) bool {
+			if r, ok := n.(*syntax.Redirect); ok {
+				switch r.Op {
+				case syntax.RdrOut, syntax.AppOut, syntax.RdrInOut, syntax.RdrClob, syntax.AppClob, syntax.RdrAll, syntax.AppAll:
+					found = found || r.Word == nil || r.Word.Lit() != "/dev/null"
+				}
+			}
+			return !found
+		})
+	}
+	return found
 }
 
 // randomVariable is the first variable in statements that is not the same every time.
