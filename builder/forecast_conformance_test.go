@@ -37,7 +37,7 @@ func TestConformanceForecast(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer set.Close()
-	contents := newContents(t.TempDir())
+	contents := newContents(t.TempDir(), nil)
 	defer contents.close()
 	root, err := newRoot(set.packages, 0, contents, func(string) {})
 	if err != nil {
