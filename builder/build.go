@@ -3,6 +3,7 @@ package builder
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,6 +40,7 @@ type PlatformImage struct {
 	Image    v1.Image
 	Layers   []Layer
 	Packages []LockedPackage
+	Signers  []Signer // of Packages
 	Stripped []Stripped
 	// Unevaluated are the scriptlets that the recipe skips: what they would have made is missing in the image.
 	Unevaluated []Scriptlet
@@ -48,6 +50,25 @@ type PlatformImage struct {
 type Layer struct {
 	v1.Layer
 	Packages []string
+}
+
+// Signer counts the packages that a key signed; "" those that none did.
+type Signer struct {
+	Key      string // its id, in hex
+	Packages int
+}
+
+// signers are the keys that signed packages, by id.
+func signers(packages []*rpm.Package) []Signer {
+	count := map[string]int{}
+	for _, p := range packages {
+		count[p.Key().ID]++
+	}
+	var out []Signer
+	for _, id := range slices.Sorted(maps.Keys(count)) {
+		out = append(out, Signer{id, count[id]})
+	}
+	return out
 }
 
 // Stripped counts what one rule left out.
@@ -157,7 +178,8 @@ func (i *Image) platform(ctx context.Context, client *fetch.Client, r *Recipe, l
 		}
 	}
 	out := &PlatformImage{
-		Platform: p, Created: time.Unix(o.epoch(l), 0).UTC(), Packages: l.Packages, Layers: layers, Stripped: result.Stripped, Unevaluated: result.Unevaluated,
+		Platform: p, Created: time.Unix(o.epoch(l), 0).UTC(), Packages: l.Packages, Layers: layers, Signers: result.Signers, Stripped: result.Stripped,
+		Unevaluated: result.Unevaluated,
 	}
 	out.Image, err = image.New(*spec(r, result.User, out, o))
 	return out, err
@@ -209,7 +231,7 @@ func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l
 	if out.User, err = t.numericUser(r.Image.User); err != nil {
 		return nil, nil, err
 	}
-	out.Stripped, out.Unevaluated = t.stripped(), t.unevaluated()
+	out.Signers, out.Stripped, out.Unevaluated = signers(set.packages), t.stripped(), t.unevaluated()
 	layers, err := i.stack(ctx, r, l, t, packer, below, o)
 	if err != nil {
 		return nil, nil, err

@@ -25,6 +25,7 @@ const maxKnown = 64 << 20
 type known struct {
 	Layers      []knownLayer
 	User        string // of the image's config, in numbers
+	Signers     []Signer
 	Stripped    []Stripped
 	Unevaluated []Scriptlet
 	Remarks     []string // said again

@@ -10,7 +10,8 @@ type Lock struct {
 	Platforms []LockedPlatform // in the recipe's order
 	// Parent is the answer to the recipe that the recipe extends, for the same platforms; nil without one. All of its
 	// packages are in this lock too.
-	Parent *Lock
+	Parent  *Lock
+	Recipes int // how many recipes its lock file has; 0 when it is from none
 }
 
 // LockedPlatform is the solution for one platform.

@@ -930,7 +930,7 @@ func (f *LockFile) Lock(r *Recipe) (*Lock, error) {
 
 // lock is the answer to a recipe that fits, for some platforms.
 func (f *LockFile) lock(r *Recipe, entry *LockedRecipe, platforms []Platform) (*Lock, error) {
-	lock := &Lock{}
+	lock := &Lock{Recipes: len(f.Recipes)}
 	if len(r.Parents) > 0 {
 		var err error
 		if lock.Parent, err = f.lock(r.Parents[0], f.Recipe(entry.Extends), platforms); err != nil {

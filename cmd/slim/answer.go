@@ -33,6 +33,7 @@ type imageJSON struct {
 	Layers       []layerJSON     `json:"layers"`
 	Packages     []packageJSON   `json:"packages"`
 	Stripped     strippedJSON    `json:"stripped"`
+	Signers      []signerJSON    `json:"signers"`
 	Unevaluated  []scriptletJSON `json:"unevaluated_scriptlets"`
 }
 
@@ -73,6 +74,11 @@ type ruleJSON struct {
 	Rule  string `json:"rule"`
 	Files int    `json:"files"`
 	Bytes int64  `json:"bytes"`
+}
+
+type signerJSON struct {
+	Key      string `json:"key"` // "" for those that nobody signed
+	Packages int    `json:"packages"`
 }
 
 type scriptletJSON struct {
@@ -123,7 +129,10 @@ func (one *built) json() buildJSON {
 }
 
 func platformJSON(p builder.PlatformImage) imageJSON {
-	j := imageJSON{Platform: p.Platform.String(), Packages: packagesJSON(p.Packages), Stripped: newStrippedJSON(p.Stripped), Unevaluated: []scriptletJSON{}}
+	j := imageJSON{Platform: p.Platform.String(), Packages: packagesJSON(p.Packages), Stripped: newStrippedJSON(p.Stripped), Signers: []signerJSON{}, Unevaluated: []scriptletJSON{}}
+	for _, s := range p.Signers {
+		j.Signers = append(j.Signers, signerJSON(s))
+	}
 	// The digests of a built image are there already: they cannot fail.
 	digest, _ := p.Image.Digest()
 	config, _ := p.Image.ConfigName()

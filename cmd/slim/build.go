@@ -113,6 +113,7 @@ type build struct {
 // built is what came of one recipe.
 type built struct {
 	image      *builder.Image
+	recipes    int // that share the lock; 0 without one
 	deliveries []builder.Delivery
 	timings    timings
 }
@@ -326,6 +327,7 @@ func (b *build) one(ctx context.Context, r *builder.Recipe, p *progress) (*built
 		return nil, err
 	}
 	lap(&out.timings.Resolve)
+	out.recipes = lock.Recipes
 	if out.image, err = builder.Build(ctx, r, lock, opts); err != nil {
 		return nil, err
 	}
@@ -387,7 +389,28 @@ func (b *build) warnScriptlets(img *builder.Image) {
 	}
 }
 
-// printBuilt writes the answer for people: what is in the image, what was left out, where it went.
+// signedTexts say who signed the packages of an image.
+func signedTexts(p builder.PlatformImage) []string {
+	var out []string
+	for _, s := range p.Signers {
+		by := "signed by " + s.Key
+		if s.Key == "" {
+			by = "signed by nobody"
+		}
+		out = append(out, fmt.Sprintf("%d of %s %s", s.Packages, count(len(p.Packages), "package"), by))
+	}
+	return out
+}
+
+// buildsText says whether other recipes take the same builds of the packages.
+func buildsText(recipes int) string {
+	if recipes == 0 {
+		return "as the repository has them now: slim lock keeps one build of each package for all recipes"
+	}
+	return "one of each package in the " + count(recipes, "recipe") + " of " + builder.LockFileName
+}
+
+// printBuilt writes the answer for people: whose packages the image has, which, what was left out, where it went.
 func printBuilt(w io.Writer, one built) error {
 	out := &lines{w: w}
 	for _, p := range one.image.Platforms {
@@ -404,6 +427,10 @@ func printBuilt(w io.Writer, one built) error {
 			return err
 		}
 		out.printf("%s for %s  %s\n", one.image.Name, p.Platform, digest)
+		for _, text := range signedTexts(p) {
+			out.printf("  proof     %s\n", text)
+		}
+		out.printf("  builds    %s\n", buildsText(one.recipes))
 		out.printf("  packages  %d, %s as files, %s installed\n", len(p.Packages), size(download), size(installed))
 		for _, pkg := range p.Packages {
 			out.printf("    %-44s %9s\n", pkg.NEVRA, size(pkg.InstalledSize))
