@@ -24,7 +24,7 @@ conformance: ## compare with rpm, dnf and the registries' rules, more cases than
 	SLIM_CONFORMANCE=$${SLIM_CONFORMANCE:-200} $(GO) test -timeout 60m -run Conformance -count=1 -v ./...
 
 bench: build ## slim against dnf, tar and gzip on the same packages (needs the tools, root and ../shared), then Go's benchmarks
-	SLIM_BENCH=$(CURDIR)/$(BIN) SLIM_BENCH_OUT=$(CURDIR)/bench $(GO) test -timeout 60m -run '^TestBench$$' -count=1 -v ./builder
+	SLIM_BENCH=$(CURDIR)/$(BIN) SLIM_BENCH_OUT=$(CURDIR)/bench $(GO) test -timeout 60m -run '^TestBench' -count=1 -v ./builder
 	$(GO) test -timeout 60m -run '^$$' -bench . -benchmem ./...
 
 sharing: ## the README's table: what six recipes of one lock send to a registry (needs docker-registry and ../shared)
