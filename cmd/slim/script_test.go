@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +18,7 @@ func TestMain(m *testing.M) {
 }
 
 // The scripts say "exits CODE PROGRAM ARGUMENT..." for a command that is to end with a certain exit code, and "old FILE"
-// to make a file one that was last used a day ago. REPO is the repository of the demo distribution, and its key lies in
+// to make a file one that was last used a day ago; [root] holds for root. REPO is the repository of the demo distribution, and its key lies in
 // the script's directory.
 func TestScripts(t *testing.T) {
 	testdata, err := filepath.Abs("../../testdata")
@@ -28,6 +29,12 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Getuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir+"/home")
 			env.Setenv("REPO", testdata+"/repo/$basearch")
