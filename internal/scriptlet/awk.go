@@ -218,9 +218,6 @@ func runAwk(r *toolRun) error {
 		}
 		switch x[1] {
 		case 'F':
-			if value == "t" {
-				value = "\t"
-			}
 			a.globals["FS"] = awkText(awkEscapes(value))
 		case 'v':
 			assign = append(assign, value)

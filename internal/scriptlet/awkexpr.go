@@ -263,10 +263,7 @@ func (a *awk) getline(n *awkNode) (awkValue, error) {
 		return v, err
 	}
 	a.readers[name] = rest
-	if n.list == nil {
-		a.globals["NR"] = awkNumber(a.globals["NR"].number() + 1)
-	}
-	return awkNumber(1), set(record)
+	return awkNumber(1), set(record) // NR counts the main input only
 }
 
 // call calls a function of the program or one that is built in.
