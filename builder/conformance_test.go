@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"slim/internal/rootfs"
 	"slim/internal/rpm"
 	"slim/internal/tooltest"
 )
@@ -125,7 +127,7 @@ func (p testPath) String() string {
 func listTree(t *testing.T, root string) map[string]testPath {
 	t.Helper()
 	out := map[string]testPath{}
-	inodes := map[uint64]string{}
+	linked := map[uint64][]string{}
 	err := filepath.WalkDir(root, func(at string, d fs.DirEntry, err error) error {
 		if err != nil || at == root {
 			return err
@@ -143,16 +145,13 @@ func listTree(t *testing.T, root string) map[string]testPath {
 			if err != nil {
 				return err
 			}
-			p.content, p.mtime = string(content), info.ModTime().Unix()
+			p.content, p.mtime = contentOrDigest(content), info.ModTime().Unix()
 			caps := make([]byte, 64)
 			if n, err := syscall.Getxattr(at, "security.capability", caps); err == nil {
 				p.caps = string(caps[:n])
 			}
 			if st.Nlink > 1 {
-				if inodes[st.Ino] == "" {
-					inodes[st.Ino] = name
-				}
-				p.linked = inodes[st.Ino]
+				linked[st.Ino] = append(linked[st.Ino], name)
 			}
 		case rpm.ModeSymlink:
 			p.link, err = os.Readlink(at)
@@ -165,7 +164,54 @@ func listTree(t *testing.T, root string) map[string]testPath {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, names := range linked {
+		first := slices.Min(names)
+		for _, name := range names {
+			p := out[name]
+			p.linked = first
+			out[name] = p
+		}
+	}
 	return out
+}
+
+// listRoot lists an assembled root as listTree lists a directory.
+func listRoot(t *testing.T, r *root) map[string]testPath {
+	t.Helper()
+	nodes := slices.DeleteFunc(r.tree.Nodes(), func(n *rootfs.Node) bool { return n.Path == "/" })
+	sets := r.linkSets(nodes)
+	out := map[string]testPath{}
+	for _, n := range nodes {
+		p := testPath{mode: n.Mode, uid: n.UID, gid: n.GID}
+		switch n.Mode & rpm.ModeType {
+		case rpm.ModeRegular:
+			f, err := r.open(n)
+			if err != nil {
+				t.Fatalf("%s: %v", n.Path, err)
+			}
+			content, err := io.ReadAll(f)
+			f.Close()
+			if err != nil {
+				t.Fatalf("%s: %v", n.Path, err)
+			}
+			p.content, p.mtime, p.caps = contentOrDigest(content), n.MTime, string(n.Caps)
+			p.linked, _, _ = strings.Cut(sets[n.Path], "\x00")
+		case rpm.ModeSymlink:
+			p.link = n.Link
+		case rpm.ModeChar, rpm.ModeBlock:
+			p.rdev = uint64(n.Major)<<8 | uint64(n.Minor)
+		}
+		out[n.Path] = p
+	}
+	return out
+}
+
+// contentOrDigest is the content of a file, or the digest of a big one.
+func contentOrDigest(content []byte) string {
+	if len(content) > 1<<20 {
+		return fmt.Sprintf("%d bytes, sha256 %x", len(content), sha256.Sum256(content))
+	}
+	return string(content)
 }
 
 func sortedPaths(maps ...map[string]testPath) []string {

@@ -24,8 +24,7 @@ func machineIDSetup(r *toolRun) error {
 	return nil
 }
 
-// updateCatalog leaves the catalog of messages alone: its database only explains messages to who reads a journal, and
-// the order of what is in it changes from run to run.
+// updateCatalog leaves the catalog of messages alone: its database only explains messages to who reads a journal.
 func updateCatalog(r *toolRun) error {
 	if !r.has("update-catalog") || len(r.args) > 0 {
 		return r.unsupported("only --update-catalog is known here")
