@@ -32,6 +32,7 @@ func commands() []func(*environment) *cobra.Command {
 		newPathCommand,
 		newSBOMCommand,
 		newFleetCommand,
+		newReportCommand,
 		newInitCommand,
 		newCacheCommand,
 		newSchemaCommand,

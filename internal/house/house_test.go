@@ -43,7 +43,7 @@ const (
 func rooms() map[string]room {
 	rpm, rootfs, elf := "slim/internal/rpm", "slim/internal/rootfs", "slim/internal/elf"
 	inner := []string{rpm, rootfs, elf, "slim/recipes"}
-	for _, name := range []string{"repomd", "solve", "fetch", "scriptlet", "trim", "rpmdb", "image", "store", "audit", "execpath", "sbom"} {
+	for _, name := range []string{"repomd", "solve", "fetch", "scriptlet", "trim", "rpmdb", "image", "store", "audit", "execpath", "sbom", "report"} {
 		inner = append(inner, "slim/internal/"+name)
 	}
 	return map[string]room{
@@ -63,6 +63,7 @@ func rooms() map[string]room {
 		"slim/internal/audit":     {Own: []string{rpm, rootfs}, Pure: true},
 		"slim/internal/execpath":  {Own: []string{rpm, rootfs, elf}, Pure: true},
 		"slim/internal/sbom":      {Own: []string{rpm}, Pure: true},
+		"slim/internal/report":    {Pure: true},
 		"slim/internal/image":     {Own: []string{rpm, rootfs}, Foreign: []string{containers}},
 		"slim/internal/store":     {Foreign: []string{containers}},
 		"slim/internal/fetch":     {},

@@ -1,0 +1,70 @@
+package report
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"slim/internal/tooltest"
+)
+
+const hostile = `/usr/bin/</script><img src=x onerror="document.title='owned'">`
+
+func sample() *Document {
+	bytes := map[string]int64{"direct": 4321, "loadable": 0, "data": 0, "idle": 0}
+	one := Image{
+		Name: hostile, Command: []string{hostile}, Tiers: map[string]Sum{"direct": {1, 4321}, "loadable": {}, "data": {}, "idle": {}},
+		Packages: []Installed{{NEVRA: "a-1-1.x86_64", Name: hostile, EVR: "1-1", SourceRPM: hostile, Tier: "direct", Bytes: bytes}},
+		Files:    []File{{Path: hostile, Size: 4321, Tier: "direct"}}, LeftOut: []LeftOut{{"docs", 2, 777}},
+		Layers: []Layer{{"sha256:aa", 99, 2}},
+	}
+	two := one
+	two.Name = "two"
+	return &Document{Version: 1, Images: []Image{one, two}, Fleet: []Package{{"a", 1, []Build{{"1-1", "", []int{0, 1}}}}}}
+}
+
+func TestForeignTextStaysText(t *testing.T) {
+	var a, b bytes.Buffer
+	if err := Write(&a, sample()); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(&b, sample()); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(a.Bytes(), b.Bytes()) {
+		t.Error("two pages of one document differ")
+	}
+	if strings.Contains(a.String(), "<img") || strings.Count(a.String(), "</script>") != 2 {
+		t.Error("text of an image became markup")
+	}
+}
+
+// TestBrowser lets a browser draw the page under its own policy and reads what came of it.
+func TestBrowser(t *testing.T) {
+	tooltest.Need(t, "chromium")
+	dir := t.TempDir()
+	page := filepath.Join(dir, "report.html")
+	var out bytes.Buffer
+	if err := Write(&out, sample()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(page, out.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	dom := tooltest.Run(t, nil, "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+filepath.Join(dir, "profile"),
+		"--dump-dom", "file://"+page)
+	for _, want := range []string{
+		`<td>direct</td><td class="number">1</td><td class="number">4321</td>`, `<td>sha256:aa</td><td class="number">99</td>`,
+		`<rect class="ghost"`, `class="flow"`, `id="fleet"`, "<title>slim report</title>",
+	} {
+		if !strings.Contains(dom, want) {
+			t.Errorf("the page drawn has no %s", want)
+		}
+	}
+	if strings.Contains(dom, "<img") {
+		t.Error("a file's name became an element")
+	}
+}
