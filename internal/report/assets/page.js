@@ -6,7 +6,8 @@ const page = d3.select("#page"), tiers = ["direct", "loadable", "data", "idle"];
 const bytes = n => n < 1000 ? n + " B" : n < 1e6 ? (n / 1e3).toFixed(1) + " kB" : (n / 1e6).toFixed(1) + " MB";
 function table(at, head, rows, id) {
   const t = at.append("div").attr("class", "scroll").append("table").attr("id", id || null);
-  t.append("thead").append("tr").selectAll("th").data(head).join("th").attr("scope", "col").text(h => h);
+  t.append("thead").append("tr").selectAll("th").data(head).join("th").attr("scope", "col")
+    .attr("class", (_, k) => rows.length && typeof rows[0][k] === "number" ? "number" : null).text(h => h);
   t.append("tbody").selectAll("tr").data(rows).join("tr").selectAll("td").data(r => r).join("td")
     .attr("class", v => typeof v === "number" ? "number" : null).text(v => v);
 }
@@ -23,7 +24,7 @@ function treemap(at, image) {
     const p = f.package < 0 ? null : image.packages[f.package];
     if (f.size > 0) add([p ? p.source_rpm : "no package", p ? p.nevra : "no package", f.path.split("/").slice(0, 3).join("/")], f.size, f.tier);
   }
-  for (const g of image.left_out) if (g.bytes > 0) add(["left out", g.rule], g.bytes, "ghost");
+  for (const g of image.left_out) if (g.bytes > 0) add(["left out: " + g.rule, "files"], g.bytes, "ghost");
   const h = d3.hierarchy(root, d => [...d.kids.values()]).sum(d => d.size || 0).sort((a, b) => b.value - a.value);
   d3.treemap().size([1000, 480])(h);
   const cell = at.append("svg").attr("class", "map").attr("viewBox", "0 0 1000 480").attr("role", "img").attr("aria-label", "Installed bytes by source package, package and directory")
@@ -58,6 +59,8 @@ doc.images.forEach((image, k) => {
   at.append("p").text(image.digest);
   const size = section(at, "Installed bytes");
   table(size, ["Tier", "Files", "Bytes"], tiers.map(t => [t, image.tiers[t].files, image.tiers[t].bytes]), "tiers-" + k);
+  size.append("p").selectAll("span").data(tiers.concat("ghost")).join("span").attr("class", t => "key " + t)
+    .text(t => t === "ghost" ? "left out" : t);
   treemap(size, image);
   flow(section(at, "Execution path"), image);
   table(section(at, "Packages"), ["Package", "EVR", "Tier", "Signer", "Bytes"],
