@@ -805,11 +805,11 @@ func (f *LockFile) Write(path string) error {
 	if _, err := ParseLockFile(data, path); err != nil {
 		return fmt.Errorf("writing %s: it could not be read again: %w", path, err)
 	}
-	return writeWhole(path, data)
+	return WriteFile(path, data)
 }
 
-// writeWhole writes beside path and renames, so that nobody sees half a file.
-func writeWhole(path string, data []byte) error {
+// WriteFile writes beside path and renames, so that nobody sees half a file.
+func WriteFile(path string, data []byte) error {
 	tmp, err := os.OpenFile(fmt.Sprintf("%s.%d.new", path, os.Getpid()), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
 		return err

@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
-	"os"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +22,8 @@ func newReportCommand(env *environment) *cobra.Command {
 directory and tier of the execution path, with what was left out; the way from
 the entrypoint to packages; all packages; layers; and for several images their
 builds of each package. With --key the images are verified and the page says what
-came of it; what it says of signers is empty otherwise.
+came of it, and the exit code is 5 when one does not verify; what it says of
+signers is empty otherwise.
 
 IMAGE is as for inspect, or dir:DIR with --program. --json prints the same data.`,
 		Example: `  slim report oci:images:httpd oci:images:nginx -o report.html`,
@@ -49,13 +50,14 @@ IMAGE is as for inspect, or dir:DIR with --program. --json prints the same data.
 			case err != nil:
 				return err
 			case asJSON:
-				return writeJSON(env.stdout, doc)
+				err = writeJSON(env.stdout, doc)
+			default:
+				var page bytes.Buffer
+				if err = builder.WriteReport(&page, doc); err == nil {
+					err = builder.WriteFile(output, page.Bytes())
+				}
 			}
-			var page bytes.Buffer
-			if err := builder.WriteReport(&page, doc); err != nil {
-				return err
-			}
-			return writeWhole(output, page.Bytes())
+			return errors.Join(err, unproven(doc))
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "write the page to `FILE`")
@@ -66,14 +68,16 @@ IMAGE is as for inspect, or dir:DIR with --program. --json prints the same data.
 	return cmd
 }
 
-// writeWhole writes a file beside its name first: nothing half-written stays.
-func writeWhole(name string, content []byte) error {
-	part := name + ".part"
-	if err := os.WriteFile(part, content, 0o644); err != nil {
-		return errors.Join(err, os.RemoveAll(part))
+// unproven is an error that names the images that do not verify, nil without any.
+func unproven(doc *builder.Report) error {
+	var failed []error
+	for _, i := range doc.Images {
+		if i.Proof != nil && !i.Proof.Passed {
+			failed = append(failed, fmt.Errorf("%s does not verify: the report says why", i.Name))
+		}
 	}
-	if err := os.Rename(part, name); err != nil {
-		return errors.Join(err, os.Remove(part))
+	if len(failed) == 0 {
+		return nil
 	}
-	return nil
+	return &exitError{code: exitVerification, err: errors.Join(failed...)}
 }
