@@ -303,14 +303,7 @@ func (l *lockRun) write(result *builder.LockResult) (bool, error) {
 }
 
 func lockSummary(f *builder.LockFile) string {
-	return fmt.Sprintf("%s, %s, %s", plural(len(f.Recipes), "recipe"), plural(len(f.Platforms()), "platform"), plural(len(f.Packages), "package"))
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return fmt.Sprintf("%s, %s, %s", count(len(f.Recipes), "recipe"), count(len(f.Platforms()), "platform"), count(len(f.Packages), "package"))
 }
 
 func lockAnswer(path string, written bool, r *builder.LockResult) lockJSON {

@@ -62,7 +62,7 @@ and repo_gpgcheck on; of what its metadata lists it has what the recipes take.`,
 			for _, r := range result.Repositories {
 				out.printf("%s/%s\n", dir, r)
 			}
-			out.printf("%s: %s, %s\n", dir, plural(result.Packages, "package"), size(result.Bytes))
+			out.printf("%s: %s, %s\n", dir, count(result.Packages, "package"), size(result.Bytes))
 			return out.err
 		},
 	}
