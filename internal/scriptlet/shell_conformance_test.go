@@ -178,7 +178,7 @@ func (r *bashRoot) run(t *testing.T, body string, files map[string]string) strin
 		if err != nil {
 			t.Fatal(err)
 		}
-		result += strings.TrimPrefix(p, r.dir) + ": " + string(content) + "\n"
+		result += strings.TrimPrefix(p, r.dir) + ":\n" + string(content) + "\n"
 	})
 	for _, p := range slices.Backward(made) {
 		if err := os.Remove(p); err != nil {
@@ -220,7 +220,7 @@ func oursInRoot(t *testing.T, body string, files map[string]string) (string, err
 			if err != nil {
 				t.Fatal(err)
 			}
-			result += n.Path + ": " + string(content) + "\n"
+			result += n.Path + ":\n" + string(content) + "\n"
 		}
 	}
 	return result, err
