@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
+	"slim/internal/fetch"
 	"slim/internal/rpmtest"
 )
 
@@ -187,8 +189,50 @@ func TestSameDigestWhateverTheCache(t *testing.T) {
 				if touched > 0 {
 					build(fmt.Sprintf("%s, kind %d", how, n), cache)
 				}
+				if n == len(kinds) {
+					wantWhole(t, cache)
+				}
 			}
 		}
+	}
+}
+
+// wantWhole reads all that was computed and is kept in a cache: nothing of it is damaged.
+func wantWhole(t *testing.T, dir string) {
+	t.Helper()
+	cache, err := fetch.OpenCache(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := filepath.Glob(filepath.Join(dir, "kept", "*", "*", "*"))
+	if err != nil || len(entries) == 0 {
+		t.Fatal(entries, err)
+	}
+	for _, p := range entries {
+		kind, key := filepath.Base(filepath.Dir(filepath.Dir(p))), filepath.Base(p)
+		k, err := cache.Kept(kind, key)
+		if err != nil || k == nil {
+			t.Errorf("%s/%s: %v, %v", kind, key, k, err)
+			continue
+		}
+		if _, err := io.Copy(io.Discard, k); err != nil {
+			t.Error(err)
+		}
+		k.Close()
+	}
+}
+
+// TestPrunedBeforeDelivery takes all out of the cache between a build and its delivery.
+func TestPrunedBeforeDelivery(t *testing.T) {
+	repo := rpmtest.MustRepo(t, rpmtest.RepoOptions{Key: rpmtest.TestKey(t)}, demoPackages)
+	cache := t.TempDir()
+	img := buildRecipe(t, testRecipe(t, repo, "packages: [app]"), Options{CacheDir: cache})
+	want := deliver(t, img, "oci:"+filepath.Join(t.TempDir(), "a")).Digest
+	if err := os.RemoveAll(filepath.Join(cache, "kept")); err != nil {
+		t.Fatal(err)
+	}
+	if got := deliver(t, img, "oci:"+filepath.Join(t.TempDir(), "b")).Digest; got != want {
+		t.Errorf("%s, not %s", got, want)
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 const (
 	// Prune leaves alone what was written or used within this time ...
 	justUsed = time.Minute
+	// A time of last use that is newer than this is not worth writing again.
+	freshUse = 10 * time.Second
 	// ... and parts of downloads that have grown within this one: they may be resumed.
 	freshPart = time.Hour
 )
@@ -144,7 +146,7 @@ func (c *Cache) prune(keep int64, now time.Time) (Usage, error) {
 		if total <= keep {
 			break
 		}
-		if now.Sub(e.used) < justUsed {
+		if now.Sub(e.used) < justUsed+freshUse {
 			continue
 		}
 		gone, err := removeUnused(e.path)

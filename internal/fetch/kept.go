@@ -23,7 +23,6 @@ const (
 	keptPart  = "kept-" // of the name in tmp of a file that is being written
 	keptMagic = "slimkept"
 	keptTail  = crc32.Size + len(keptMagic)
-	keptAgain = 10 * time.Minute // a newer time of last use is not worth writing
 )
 
 // Kept is a file that was computed from others and is kept beside them under a key that says from what. Reading it to
@@ -65,16 +64,26 @@ func (c *Cache) Kept(kind, key string) (*Kept, error) {
 		return nil, err
 	}
 	k.want = binary.BigEndian.Uint32(tail[:])
-	if now := time.Now(); now.Sub(info.ModTime()) > keptAgain {
-		_ = os.Chtimes(path, now, now) // when it was used last; a cache that is only readable stays as it is
-	}
+	touch(path, info)
 	return k, nil
 }
 
-// HasKept reports whether something is kept as kind under key. It may be damaged.
+// HasKept reports whether something is kept as kind under key, and counts as a use of it. It may be damaged.
 func (c *Cache) HasKept(kind, key string) bool {
-	info, err := os.Lstat(c.keptPath(kind, key))
-	return err == nil && info.Mode().IsRegular()
+	path := c.keptPath(kind, key)
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	touch(path, info)
+	return true
+}
+
+// touch says that a file is used now. A cache that is only readable stays as it is.
+func touch(path string, info fs.FileInfo) {
+	if now := time.Now(); now.Sub(info.ModTime()) > freshUse {
+		_ = os.Chtimes(path, now, now)
+	}
 }
 
 func (c *Cache) keptPath(kind, key string) string {

@@ -146,3 +146,36 @@ func TestKeepLeavesNothing(t *testing.T) {
 		t.Errorf("left: %q", left)
 	}
 }
+
+// What was looked for counts as used, so that segments which images are known to have outlive those that none has.
+func TestHasKeptIsUse(t *testing.T) {
+	c := newCache(t)
+	keep(t, c, content(1000))
+	other := strings.Repeat("cd", 32)
+	k, err := c.Keep()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Write(content(1000))
+	if err := k.Commit("things", other); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for key, used := range map[string]time.Time{keptKey: now.Add(-2 * time.Hour), other: now.Add(-time.Hour)} {
+		if err := os.Chtimes(c.keptPath("things", key), used, used); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !c.HasKept("things", keptKey) {
+		t.Fatal("it is gone")
+	}
+	if _, err := c.prune(1500, now); err != nil {
+		t.Fatal(err)
+	}
+	if !c.HasKept("things", keptKey) || c.HasKept("things", other) {
+		t.Error("the one that was not used for longest stays")
+	}
+	if _, err := c.prune(0, now.Add(justUsed)); err != nil || !c.HasKept("things", keptKey) {
+		t.Errorf("what was used a minute ago is gone: %v", err)
+	}
+}
