@@ -41,7 +41,7 @@ func newFloor(t *testing.T, r *Recipe) *floor {
 	}
 	defer img.Close()
 	f := &floor{}
-	client, done, err := o.client(nil)
+	client, done, err := o.client()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,7 @@ func Build(ctx context.Context, r *Recipe, lock *Lock, o Options) (_ *Image, err
 	if o.CacheDir == "" {
 		o.CacheDir = filepath.Join(work, "cache") // the layers are read from there until Close
 	}
-	client, done, err := o.client(nil)
+	client, done, err := o.client()
 	if err != nil {
 		return nil, err
 	}
@@ -434,9 +434,7 @@ func annotations(r *Recipe, created time.Time) map[string]string {
 	if r.Dependencies != DependenciesFull {
 		a[annotationDependencies] = string(r.Dependencies)
 	}
-	for k, v := range r.Image.Annotations {
-		a[k] = v
-	}
+	maps.Copy(a, r.Image.Annotations)
 	return a
 }
 

@@ -56,7 +56,7 @@ func largeRepository(t *testing.T, dir string, packages int) {
 // openTest opens a repository with a cache.
 func openTest(t *testing.T, r Repository, cache string) *repository {
 	t.Helper()
-	client, done, err := Options{CacheDir: cache}.client(nil)
+	client, done, err := Options{CacheDir: cache}.client()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestCatalogKept(t *testing.T) {
 	ask := func(want ...string) *repository {
 		t.Helper()
 		read = nil
-		client, done, err := Options{CacheDir: cache}.client(nil)
+		client, done, err := Options{CacheDir: cache}.client()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -71,7 +71,8 @@ get() { open 80; printf 'GET / HTTP/1.0\r\n\r\n' >&3; cat <&3; }
 var (
 	webServer  = program{[]string{"httpd"}, "", "apachectl -DFOREGROUND 2>/dev/null & get", []string{"HTTP/1.1 200 OK", "SlimTest httpd"}}
 	twoServers = program{
-		[]string{"nginx", "redis"}, `files: [{path: /var/www/html/index.html, content: "<p>of nginx</p>\n"}]`,
+		[]string{"nginx", "redis"},
+		`files: [{path: /var/www/html/index.html, content: "<p>of nginx</p>\n"}]`,
 		`redis-server --save '' >/dev/null & nginx -g 'daemon off;' & get; open 6379; redis-cli PING`,
 		[]string{"HTTP/1.1 200 OK", "<p>of nginx</p>", "PONG"},
 	}

@@ -78,7 +78,7 @@ func listings(ctx context.Context, reference string, o DiffOptions) ([]listing, 
 		return out, "", err
 	}
 	var out []listing
-	digest, err := eachView(ctx, reference, viewOptions{o.Platforms, o.Options}, func(v *view) error {
+	digest, err := eachView(ctx, reference, viewOptions(o), func(v *view) error {
 		s, err := v.side()
 		if err == nil {
 			out = append(out, listing{v.platform, s.size, s.packages})

@@ -42,7 +42,7 @@ func (f *Forecast) Acknowledgement() string {
 // that an installation runs, by package, then in the order of the slots. It reads headers; no package is fetched whole
 // where its header is enough.
 func ForecastScriptlets(ctx context.Context, r *Recipe, lock *Lock, o Options) ([][]Forecast, error) {
-	client, done, err := o.client(nil)
+	client, done, err := o.client()
 	if err != nil {
 		return nil, err
 	}

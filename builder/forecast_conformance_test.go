@@ -23,7 +23,7 @@ func TestConformanceForecast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, done, err := o.client(nil)
+	client, done, err := o.client()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,42 +37,62 @@ const (
 func distributions() []distribution {
 	baseApp := []string{"BaseOS", "AppStream"}
 	return []distribution{
-		{name: "ubi", versions: []string{"9", "10"}, source: "baseurl",
+		{
+			name: "ubi", versions: []string{"9", "10"}, source: "baseurl",
 			address: "https://cdn-ubi.redhat.com/content/public/ubi/dist/ubi$releasever/$releasever/$basearch/$component/os",
-			parts:   []string{"baseos", "appstream"}, key: "builtin:ubiVERSION/RPM-GPG-KEY-redhat-release", pins: []string{redHat, redHat}, shell: "coreutils-single"},
-		{name: "centos-stream", also: []string{"centos"}, versions: []string{"9"}, source: "baseurl",
+			parts:   []string{"baseos", "appstream"}, key: "builtin:ubiVERSION/RPM-GPG-KEY-redhat-release", pins: []string{redHat, redHat}, shell: "coreutils-single",
+		},
+		{
+			name: "centos-stream", also: []string{"centos"}, versions: []string{"9"}, source: "baseurl",
 			address: "https://mirror.stream.centos.org/$releasever-stream/$component/$basearch/os",
-			parts:   baseApp, key: "https://www.centos.org/keys/RPM-GPG-KEY-CentOS-Official", pins: []string{centOS}, shell: "coreutils-single"},
-		{name: "centos-stream", also: []string{"centos"}, versions: []string{"10"}, source: "baseurl",
+			parts:   baseApp, key: "https://www.centos.org/keys/RPM-GPG-KEY-CentOS-Official", pins: []string{centOS}, shell: "coreutils-single",
+		},
+		{
+			name: "centos-stream", also: []string{"centos"}, versions: []string{"10"}, source: "baseurl",
 			address: "https://mirror.stream.centos.org/$releasever-stream/$component/$basearch/os",
-			parts:   baseApp, key: "builtin:centos-stream/RPM-GPG-KEY-CentOS-Official-SHA256", pins: []string{centOS}, shell: "coreutils-single"},
-		{name: "rocky", also: []string{"rockylinux"}, versions: []string{"9", "10"}, source: "baseurl",
+			parts:   baseApp, key: "builtin:centos-stream/RPM-GPG-KEY-CentOS-Official-SHA256", pins: []string{centOS}, shell: "coreutils-single",
+		},
+		{
+			name: "rocky", also: []string{"rockylinux"}, versions: []string{"9", "10"}, source: "baseurl",
 			address: "https://download.rockylinux.org/pub/rocky/$releasever/$component/$basearch/os",
 			parts:   baseApp, key: "https://download.rockylinux.org/pub/rocky/RPM-GPG-KEY-Rocky-$releasever_major",
-			pins: []string{"21CB256AE16FC54C6E652949702D426D350D275D", "FC226859C0860BF0DDB95B085B106C736FEDFC85"}, shell: "coreutils-single"},
-		{name: "almalinux", also: []string{"alma"}, versions: []string{"9", "10"}, source: "baseurl",
+			pins: []string{"21CB256AE16FC54C6E652949702D426D350D275D", "FC226859C0860BF0DDB95B085B106C736FEDFC85"}, shell: "coreutils-single",
+		},
+		{
+			name: "almalinux", also: []string{"alma"}, versions: []string{"9", "10"}, source: "baseurl",
 			address: "https://repo.almalinux.org/almalinux/$releasever/$component/$basearch/os",
 			parts:   baseApp, key: "https://repo.almalinux.org/almalinux/RPM-GPG-KEY-AlmaLinux-$releasever_major",
-			pins: []string{"BF18AC2876178908D6E71267D36CB86CB86B3716", "EE6DB7B98F5BF5EDD9DA0DE5DEE5C11CC2A1E572"}, shell: "coreutils-single"},
-		{name: "fedora", versions: []string{"43", "44"}, open: true, source: "metalink",
+			pins: []string{"BF18AC2876178908D6E71267D36CB86CB86B3716", "EE6DB7B98F5BF5EDD9DA0DE5DEE5C11CC2A1E572"}, shell: "coreutils-single",
+		},
+		{
+			name: "fedora", versions: []string{"43", "44"}, open: true, source: "metalink",
 			address: "https://mirrors.fedoraproject.org/metalink?repo=$component&arch=$basearch",
 			parts:   []string{"fedora-VERSION", "updates-released-fVERSION"}, key: "https://fedoraproject.org/fedora.gpg",
-			pins: []string{"C6E7F081CF80E13146676E88829B606631645531", "36F612DCF27F7D1A48A835E4DBFCF71C6D9F90A6"}, shell: "coreutils-single"},
-		{name: "amazonlinux", also: []string{"amazon", "al"}, versions: []string{"2023"}, rolling: "latest", open: true, source: "mirrorlist",
+			pins: []string{"C6E7F081CF80E13146676E88829B606631645531", "36F612DCF27F7D1A48A835E4DBFCF71C6D9F90A6"}, shell: "coreutils-single",
+		},
+		{
+			name: "amazonlinux", also: []string{"amazon", "al"}, versions: []string{"2023"}, rolling: "latest", open: true, source: "mirrorlist",
 			address: "https://cdn.amazonlinux.com/al2023/core/mirrors/$releasever/$basearch/mirror.list",
 			key:     "builtin:amazonlinux/RPM-GPG-KEY-amazon-linux-2023", pins: []string{"B21C50FA44A99720EAA72F7FE951904AD832C631"}, shell: "coreutils-single",
-			notes: []string{"Pin a dated release here, such as 2023.9.20251117, to stay on it."}},
-		{name: "azurelinux", also: []string{"azl", "mariner"}, versions: []string{"3.0"}, source: "baseurl",
+			notes: []string{"Pin a dated release here, such as 2023.9.20251117, to stay on it."},
+		},
+		{
+			name: "azurelinux", also: []string{"azl", "mariner"}, versions: []string{"3.0"}, source: "baseurl",
 			address: "https://packages.microsoft.com/azurelinux/$releasever/prod/base/$basearch",
 			key:     "builtin:azurelinux/MICROSOFT-RPM-GPG-KEY", pins: []string{"2BC94FFF7015A5F28F1537AD0CD9FED33135CE90"},
-			more: "builtin:azurelinux/MICROSOFT-METADATA-GPG-KEY#BC528686B50D79E339D3721CEB3E94ADBE1229CF", repomd: true, shell: "coreutils"},
-		{name: "opensuse-leap", also: []string{"leap", "opensuse"}, versions: []string{"16.0"}, open: true, source: "baseurl",
+			more: "builtin:azurelinux/MICROSOFT-METADATA-GPG-KEY#BC528686B50D79E339D3721CEB3E94ADBE1229CF", repomd: true, shell: "coreutils",
+		},
+		{
+			name: "opensuse-leap", also: []string{"leap", "opensuse"}, versions: []string{"16.0"}, open: true, source: "baseurl",
 			address: "https://download.opensuse.org/distribution/leap/$releasever/repo/oss",
-			key:     "https://download.opensuse.org/distribution/leap/$releasever/repo/oss/repodata/repomd.xml.key", pins: []string{openSUSE}, repomd: true, shell: "coreutils"},
-		{name: "opensuse-tumbleweed", also: []string{"tumbleweed"}, versions: []string{""}, unnamed: true, source: "baseurl",
+			key:     "https://download.opensuse.org/distribution/leap/$releasever/repo/oss/repodata/repomd.xml.key", pins: []string{openSUSE}, repomd: true, shell: "coreutils",
+		},
+		{
+			name: "opensuse-tumbleweed", also: []string{"tumbleweed"}, versions: []string{""}, unnamed: true, source: "baseurl",
 			address: "https://download.opensuse.org/tumbleweed/repo/oss",
 			key:     "https://download.opensuse.org/tumbleweed/repo/oss/repodata/repomd.xml.key", pins: []string{openSUSE}, repomd: true, shell: "coreutils",
-			notes: []string{"This address is for x86_64; other architectures are under https://download.opensuse.org/ports/."}},
+			notes: []string{"This address is for x86_64; other architectures are under https://download.opensuse.org/ports/."},
+		},
 	}
 }
 

@@ -168,7 +168,7 @@ func readFlat(root *image.Root, p string) ([]byte, error) {
 
 func parseOSRelease(content []byte) map[string]string {
 	out := map[string]string{}
-	for _, line := range strings.Split(string(content), "\n") {
+	for line := range strings.SplitSeq(string(content), "\n") {
 		if key, value, ok := strings.Cut(line, "="); ok {
 			out[key] = strings.Trim(value, `"'`)
 		}

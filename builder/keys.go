@@ -39,35 +39,53 @@ func recipeShape() *shape {
 		doc:   "A recipe of slim: which packages of one distribution repository make an image.",
 		kinds: kindMapping,
 		keys: []key{
-			{name: "name", shape: &shape{doc: "Name of the image. Default: the base name of the file. Not taken over from a parent.",
+			{name: "name", shape: &shape{
+				doc:   "Name of the image. Default: the base name of the file. Not taken over from a parent.",
 				kinds: kindString, fold: foldOwn, pattern: patternComponent,
-				wanted: "a name of lower-case letters and digits, with single . _ or - between them", hint: "the registry and the path belong into push", check: checkName}},
-			{name: "extends", shape: &shape{doc: "One parent recipe: a path beside this file, or builtin:DIR/NAME.",
-				kinds: kindString, fold: foldOwn, pattern: patternFilled, wanted: "a recipe", hint: "a recipe extends one parent"}},
+				wanted: "a name of lower-case letters and digits, with single . _ or - between them", hint: "the registry and the path belong into push", check: checkName,
+			}},
+			{name: "extends", shape: &shape{
+				doc:   "One parent recipe: a path beside this file, or builtin:DIR/NAME.",
+				kinds: kindString, fold: foldOwn, pattern: patternFilled, wanted: "a recipe", hint: "a recipe extends one parent",
+			}},
 			{name: "repository", shape: repositoryShape()},
-			{name: "platforms", shape: &shape{doc: "What the image is built for. Default: the host's.",
-				kinds: kindList, filled: true, item: platformShape()}},
-			{name: "packages", shape: &shape{doc: "Packages by name, name.arch, NEVR, path or capability. Joined with the parent's.",
-				kinds: kindList, fold: foldAppend, filled: true, item: packageShape()}},
+			{name: "platforms", shape: &shape{
+				doc:   "What the image is built for. Default: the host's.",
+				kinds: kindList, filled: true, item: platformShape(),
+			}},
+			{name: "packages", shape: &shape{
+				doc:   "Packages by name, name.arch, NEVR, path or capability. Joined with the parent's.",
+				kinds: kindList, fold: foldAppend, filled: true, item: packageShape(),
+			}},
 			{name: "exclude", shape: specList("Packages that are never installed. Joined with the parent's.")},
 			{name: "prefer", shape: specList("Between several providers, the one to take. Joined with the parent's.")},
-			{name: "dependencies", shape: &shape{doc: "full: all hard requirements. runtime: less what only scriptlets need. named: nothing that is not named.",
-				kinds: kindString, enum: []string{string(DependenciesFull), string(DependenciesRuntime), string(DependenciesNamed)}, initial: "full"}},
+			{name: "dependencies", shape: &shape{
+				doc:   "full: all hard requirements. runtime: less what only scriptlets need. named: nothing that is not named.",
+				kinds: kindString, enum: []string{string(DependenciesFull), string(DependenciesRuntime), string(DependenciesNamed)}, initial: "full",
+			}},
 			{name: "scriptlets", shape: scriptletsShape()},
 			{name: "strip", shape: stripShape()},
 			{name: "accounts", shape: accountsShape()},
 			{name: "files", shape: filesShape()},
 			{name: "image", shape: imageShape()},
 			{name: "layers", shape: layersShape()},
-			{name: "push", shape: &shape{doc: "References that the image is pushed to, as registry/path:tag. Not taken over from a parent.",
-				kinds: kindList, fold: foldOwn, item: &shape{kinds: kindString, pattern: `^[^\s@]+$`, wanted: "a reference with a tag",
-					hint: "write registry/path:tag; other destinations are given with -o", check: checkReference}}},
+			{name: "push", shape: &shape{
+				doc:   "References that the image is pushed to, as registry/path:tag. Not taken over from a parent.",
+				kinds: kindList, fold: foldOwn, item: &shape{
+					kinds: kindString, pattern: `^[^\s@]+$`, wanted: "a reference with a tag",
+					hint: "write registry/path:tag; other destinations are given with -o", check: checkReference,
+				},
+			}},
 		},
 		rules: []rule{
-			{anyOf: []condition{{has: []string{"extends"}}, {has: []string{"repository"}}}, message: "has no repository",
-				hint: "say where the packages come from (repository: {baseurl: ...}), or extend a recipe that does"},
-			{anyOf: []condition{{has: []string{"extends"}}, {has: []string{"packages"}}}, message: "has no packages",
-				hint: "name at least one: packages: [bash]"},
+			{
+				anyOf: []condition{{has: []string{"extends"}}, {has: []string{"repository"}}}, message: "has no repository",
+				hint: "say where the packages come from (repository: {baseurl: ...}), or extend a recipe that does",
+			},
+			{
+				anyOf: []condition{{has: []string{"extends"}}, {has: []string{"packages"}}}, message: "has no packages",
+				hint: "name at least one: packages: [bash]",
+			},
 		},
 	}
 }
@@ -77,49 +95,71 @@ func repositoryShape() *shape {
 		doc:   "The one distribution repository. A recipe with a parent has the parent's and may not change it.",
 		kinds: kindMapping, fold: foldSame,
 		keys: []key{
-			{name: "name", shape: &shape{doc: "The repository's id.", kinds: kindString, pattern: patternRepoID,
-				wanted: "an id of letters, digits and . _ : -", initial: defaultRepositoryName}},
+			{name: "name", shape: &shape{
+				doc: "The repository's id.", kinds: kindString, pattern: patternRepoID,
+				wanted: "an id of letters, digits and . _ : -", initial: defaultRepositoryName,
+			}},
 			{name: "baseurl", shape: address("The directory that holds repodata: an http, https or file URL, or a path beside the recipe.")},
 			{name: "mirrorlist", shape: address("URL of a list of base URLs.")},
 			{name: "metalink", shape: address("URL of a metalink of repomd.xml.")},
-			{name: "components", shape: &shape{doc: "The parts that one distribution splits itself into: the values of $component.",
-				kinds: kindList, item: &shape{kinds: kindString, pattern: `^[A-Za-z0-9][A-Za-z0-9._+-]*$`, wanted: "a path component"}}},
-			{name: "releasever", shape: &shape{doc: "Value of $releasever, taken as it is written.",
-				kinds: kindString | kindNumber, pattern: patternVersion, written: patternVersion, wanted: "a version"}},
-			{name: "gpgkey", shape: &shape{doc: "Public keys of the packages' signers: paths beside the recipe, or URLs. With #FINGERPRINT only that key of the file.",
+			{name: "components", shape: &shape{
+				doc:   "The parts that one distribution splits itself into: the values of $component.",
+				kinds: kindList, item: &shape{kinds: kindString, pattern: `^[A-Za-z0-9][A-Za-z0-9._+-]*$`, wanted: "a path component"},
+			}},
+			{name: "releasever", shape: &shape{
+				doc:   "Value of $releasever, taken as it is written.",
+				kinds: kindString | kindNumber, pattern: patternVersion, written: patternVersion, wanted: "a version",
+			}},
+			{name: "gpgkey", shape: &shape{
+				doc:   "Public keys of the packages' signers: paths beside the recipe, or URLs. With #FINGERPRINT only that key of the file.",
 				kinds: kindString | kindList, filled: true, pattern: patternKey, wanted: wantedKey, hint: hintKey,
-				item: &shape{kinds: kindString, pattern: patternKey, wanted: wantedKey, hint: hintKey, check: checkAddress}, check: checkAddress}},
+				item: &shape{kinds: kindString, pattern: patternKey, wanted: wantedKey, hint: hintKey, check: checkAddress}, check: checkAddress,
+			}},
 			{name: "gpgcheck", shape: boolean("Whether packages must be signed.", true)},
 			{name: "repo_gpgcheck", shape: boolean("Whether repomd.xml must be signed.", false)},
-			{name: "content_sets", shape: &shape{doc: "RHEL and UBI: the vendor's names of the repositories, by which scanners map packages to advisories. " +
-				"Written to " + contentManifestPath + "; $basearch and $releasever are replaced.",
-				kinds: kindList, item: &shape{kinds: kindString, pattern: patternContentSet, wanted: "the name of a content set, as in rhel-9-for-$basearch-baseos-rpms"}}},
-			{name: "modules", shape: &shape{doc: "Enabled streams of modules, as NAME:STREAM. Of the other modules the default streams are active, as for dnf.",
-				kinds: kindList, item: &shape{kinds: kindString, pattern: patternModule, wanted: "NAME:STREAM", hint: "write the stream too, as in postgresql:15"}}},
+			{name: "content_sets", shape: &shape{
+				doc: "RHEL and UBI: the vendor's names of the repositories, by which scanners map packages to advisories. " +
+					"Written to " + contentManifestPath + "; $basearch and $releasever are replaced.",
+				kinds: kindList, item: &shape{kinds: kindString, pattern: patternContentSet, wanted: "the name of a content set, as in rhel-9-for-$basearch-baseos-rpms"},
+			}},
+			{name: "modules", shape: &shape{
+				doc:   "Enabled streams of modules, as NAME:STREAM. Of the other modules the default streams are active, as for dnf.",
+				kinds: kindList, item: &shape{kinds: kindString, pattern: patternModule, wanted: "NAME:STREAM", hint: "write the stream too, as in postgresql:15"},
+			}},
 			{name: "file", shape: &shape{doc: "A .repo file of dnf, beside the recipe.", kinds: kindString, pattern: patternFilled, wanted: "a path"}},
-			{name: "ids", shape: &shape{doc: "The repositories of that file.", kinds: kindList, filled: true,
-				item: &shape{kinds: kindString, pattern: patternRepoID, wanted: "an id of letters, digits and . _ : -"}}},
+			{name: "ids", shape: &shape{
+				doc: "The repositories of that file.", kinds: kindList, filled: true,
+				item: &shape{kinds: kindString, pattern: patternRepoID, wanted: "an id of letters, digits and . _ : -"},
+			}},
 		},
 		exactlyOne: []string{"baseurl", "mirrorlist", "metalink", "file"},
 		together:   [][2]string{{"file", "ids"}},
 		rules: []rule{
-			{anyOf: []condition{{has: []string{"gpgkey"}}, {has: []string{"file"}}, {not: "gpgcheck", said: true}},
+			{
+				anyOf:   []condition{{has: []string{"gpgkey"}}, {has: []string{"file"}}, {not: "gpgcheck", said: true}},
 				message: "has no gpgkey, so signatures cannot be checked",
-				hint:    "add gpgkey: [FILE-OR-URL], or, to trust whatever the repository serves, gpgcheck: false"},
-			{anyOf: []condition{{has: []string{"gpgkey"}}, {has: []string{"file"}}, {not: "repo_gpgcheck"}},
-				message: "has repo_gpgcheck, but no gpgkey", hint: "add gpgkey: [FILE-OR-URL]"},
+				hint:    "add gpgkey: [FILE-OR-URL], or, to trust whatever the repository serves, gpgcheck: false",
+			},
+			{
+				anyOf:   []condition{{has: []string{"gpgkey"}}, {has: []string{"file"}}, {not: "repo_gpgcheck"}},
+				message: "has repo_gpgcheck, but no gpgkey", hint: "add gpgkey: [FILE-OR-URL]",
+			},
 		},
 	}
 }
 
 func platformShape() *shape {
-	return &shape{kinds: kindString, enum: platformSpellings(), wanted: "a platform that slim knows",
-		hint: "known are " + strings.Join(knownPlatforms(), ", ")}
+	return &shape{
+		kinds: kindString, enum: platformSpellings(), wanted: "a platform that slim knows",
+		hint: "known are " + strings.Join(knownPlatforms(), ", "),
+	}
 }
 
 func packageSpec() *shape {
-	return &shape{kinds: kindString, pattern: patternPackage, wanted: "a package name, name.arch, NEVR, path or capability",
-		hint: "groups (@name) and local files (./x.rpm) are not understood; what must stay out belongs under exclude"}
+	return &shape{
+		kinds: kindString, pattern: patternPackage, wanted: "a package name, name.arch, NEVR, path or capability",
+		hint: "groups (@name) and local files (./x.rpm) are not understood; what must stay out belongs under exclude",
+	}
 }
 
 func packageShape() *shape {
@@ -139,8 +179,10 @@ func scriptletsShape() *shape {
 	for _, n := range scriptletSlots() {
 		slots.keys = append(slots.keys, key{name: n, shape: slot})
 	}
-	return &shape{doc: "Acknowledges scriptlets that slim cannot evaluate, by package.", kinds: kindMapping, fold: foldMerge,
-		open: slots, keyPattern: patternFilled, keyWanted: "a package name"}
+	return &shape{
+		doc: "Acknowledges scriptlets that slim cannot evaluate, by package.", kinds: kindMapping, fold: foldMerge,
+		open: slots, keyPattern: patternFilled, keyWanted: "a package name",
+	}
 }
 
 // scriptletSlots are the moments at which a package being installed runs something, in rpm's words.
@@ -155,9 +197,11 @@ func stripShape() *shape {
 		kinds: kindMapping | kindBoolean, fold: foldMerge, initial: true,
 		keys: []key{
 			{name: "docs", shape: boolean("Documentation: files marked so, man and info pages. Licenses always stay.", true)},
-			{name: "locales", shape: &shape{doc: "The locales to keep, or all. An empty list keeps C.UTF-8 and the languages of the langpacks that are named.",
+			{name: "locales", shape: &shape{
+				doc:   "The locales to keep, or all. An empty list keeps C.UTF-8 and the languages of the langpacks that are named.",
 				kinds: kindString | kindList, pattern: `^all$`, wanted: "a list or all", hint: "write a list: [C.UTF-8, en]",
-				item: &shape{kinds: kindString, pattern: `^[A-Za-z][A-Za-z0-9_.@-]*$`, wanted: "a locale"}}},
+				item: &shape{kinds: kindString, pattern: `^[A-Za-z][A-Za-z0-9_.@-]*$`, wanted: "a locale"},
+			}},
 			{name: "paths", shape: &shape{doc: "Patterns of more to leave out; ** crosses directories. Joined with the parent's.", kinds: kindList, fold: foldAppend, item: glob}},
 			{name: "keep", shape: &shape{doc: "Patterns of what stays whatever else is said. Joined with the parent's.", kinds: kindList, fold: foldAppend, item: glob}},
 		},
@@ -171,9 +215,12 @@ func accountsShape() *shape {
 		doc:   "Users and groups to add. One that a parent adds under the same name is replaced.",
 		kinds: kindMapping, fold: foldMerge,
 		keys: []key{
-			{name: "groups", shape: &shape{kinds: kindList, fold: foldAppend, unique: "name", item: &shape{kinds: kindMapping,
-				keys: []key{{name: "name", shape: account}, {name: "gid", shape: id}}, required: []string{"name"}}}},
-			{name: "users", shape: &shape{kinds: kindList, fold: foldAppend, unique: "name", item: &shape{kinds: kindMapping,
+			{name: "groups", shape: &shape{kinds: kindList, fold: foldAppend, unique: "name", item: &shape{
+				kinds: kindMapping,
+				keys:  []key{{name: "name", shape: account}, {name: "gid", shape: id}}, required: []string{"name"},
+			}}},
+			{name: "users", shape: &shape{kinds: kindList, fold: foldAppend, unique: "name", item: &shape{
+				kinds: kindMapping,
 				keys: []key{
 					{name: "name", shape: account},
 					{name: "uid", shape: id},
@@ -181,7 +228,8 @@ func accountsShape() *shape {
 					{name: "home", shape: absolute("Default: /")},
 					{name: "shell", shape: absolute("Default: /sbin/nologin")},
 					{name: "gecos", shape: &shape{kinds: kindString, pattern: `^[^:\r\n]*$`, wanted: "text without a colon"}},
-				}, required: []string{"name"}}}},
+				}, required: []string{"name"},
+			}}},
 		},
 	}
 }
@@ -191,18 +239,22 @@ func filesShape() *shape {
 	return &shape{
 		doc:   "Files to add. One that a parent adds at the same path is replaced.",
 		kinds: kindList, fold: foldAppend, unique: "path",
-		item: &shape{kinds: kindMapping,
+		item: &shape{
+			kinds: kindMapping,
 			keys: []key{
 				{name: "path", shape: &shape{doc: "Where it is in the image.", kinds: kindString, pattern: `^/.*[^/]$`, wanted: "an absolute path", check: checkPath}},
 				{name: "content", shape: &shape{doc: "The file's text.", kinds: kindString}},
 				{name: "source", shape: &shape{doc: "A file or directory beside the recipe.", kinds: kindString, pattern: patternFilled, wanted: "a path"}},
 				{name: "link", shape: &shape{doc: "Target of a symbolic link.", kinds: kindString, pattern: patternFilled, wanted: "a path"}},
-				{name: "mode", shape: &shape{doc: "Permissions in octal, as in \"0644\".", kinds: kindString | kindNumber, pattern: `^(0o?)?[0-7]{3,4}$`,
-					written: `^0o?[0-7]{3,4}$`, wanted: "octal permissions", hint: `write it in octal and in quotes: "0644"`}},
+				{name: "mode", shape: &shape{
+					doc: "Permissions in octal, as in \"0644\".", kinds: kindString | kindNumber, pattern: `^(0o?)?[0-7]{3,4}$`,
+					written: `^0o?[0-7]{3,4}$`, wanted: "octal permissions", hint: `write it in octal and in quotes: "0644"`,
+				}},
 				{name: "owner", shape: owner},
 				{name: "group", shape: owner},
 			},
-			required: []string{"path"}, exactlyOne: []string{"content", "source", "link"}},
+			required: []string{"path"}, exactlyOne: []string{"content", "source", "link"},
+		},
 	}
 }
 
@@ -219,16 +271,22 @@ func imageShape() *shape {
 		keys: []key{
 			{name: "entrypoint", shape: words("The command and its first arguments. A recipe that says it does not take over its parent's cmd.")},
 			{name: "cmd", shape: words("Further arguments, which the user of the image may replace.")},
-			{name: "env", shape: &shape{doc: "Environment variables, as a mapping or as a list of NAME=VALUE. Joined with the parent's.",
+			{name: "env", shape: &shape{
+				doc:   "Environment variables, as a mapping or as a list of NAME=VALUE. Joined with the parent's.",
 				kinds: kindMapping | kindList, fold: foldMerge, open: scalar, keyPattern: `^[^=\s]+$`, keyWanted: "the name of a variable",
-				item: &shape{kinds: kindString, pattern: `^[^=\s]+=`, wanted: "NAME=VALUE"}}},
-			{name: "user", shape: &shape{doc: "USER or USER:GROUP, by name or number; written as numbers.", kinds: kindString | kindNumber,
-				pattern: `^[^:\s]+(:[^:\s]+)?$`, wanted: "USER or USER:GROUP", max: maxID}},
+				item: &shape{kinds: kindString, pattern: `^[^=\s]+=`, wanted: "NAME=VALUE"},
+			}},
+			{name: "user", shape: &shape{
+				doc: "USER or USER:GROUP, by name or number; written as numbers.", kinds: kindString | kindNumber,
+				pattern: `^[^:\s]+(:[^:\s]+)?$`, wanted: "USER or USER:GROUP", max: maxID,
+			}},
 			{name: "workdir", shape: absolute("Where the command starts.")},
 			{name: "ports", shape: &shape{doc: "Ports that the image listens on. Joined with the parent's.", kinds: kindList, fold: foldAppend, item: port}},
 			{name: "volumes", shape: &shape{doc: "Directories that hold data. Joined with the parent's.", kinds: kindList, fold: foldAppend, item: absolute("")}},
-			{name: "stopsignal", shape: &shape{doc: "The signal that asks the command to end.", kinds: kindString | kindNumber,
-				pattern: `^(SIG[A-Z0-9]+([+-][0-9]+)?|[1-9][0-9]?)$`, wanted: "a signal, as in SIGTERM", min: 1, max: 64}},
+			{name: "stopsignal", shape: &shape{
+				doc: "The signal that asks the command to end.", kinds: kindString | kindNumber,
+				pattern: `^(SIG[A-Z0-9]+([+-][0-9]+)?|[1-9][0-9]?)$`, wanted: "a signal, as in SIGTERM", min: 1, max: 64,
+			}},
 			{name: "labels", shape: labels("Labels of the image's configuration. Joined with the parent's.")},
 			{name: "annotations", shape: labels("Annotations of the manifest and the index. Joined with the parent's.")},
 		},
@@ -240,10 +298,14 @@ func layersShape() *shape {
 		doc:   "How the image is cut into layers.",
 		kinds: kindMapping, fold: foldMerge,
 		keys: []key{
-			{name: "strategy", shape: &shape{doc: "split: the parent's layers, then the biggest packages, then the rest. single: one over the parent's. package: one each.",
-				kinds: kindString, enum: []string{strategySplit, strategySingle, strategyPackage}, initial: strategySplit}},
-			{name: "budget", shape: &shape{doc: "The most layers, the parent's among them; a recipe without a parent leaves half of them to those that extend it. With package the default is 100.",
-				kinds: kindNumber, min: 2, max: maxLayers, initial: defaultBudget}},
+			{name: "strategy", shape: &shape{
+				doc:   "split: the parent's layers, then the biggest packages, then the rest. single: one over the parent's. package: one each.",
+				kinds: kindString, enum: []string{strategySplit, strategySingle, strategyPackage}, initial: strategySplit,
+			}},
+			{name: "budget", shape: &shape{
+				doc:   "The most layers, the parent's among them; a recipe without a parent leaves half of them to those that extend it. With package the default is 100.",
+				kinds: kindNumber, min: 2, max: maxLayers, initial: defaultBudget,
+			}},
 			{name: "compression", shape: &shape{kinds: kindString, enum: []string{"gzip", "zstd"}, initial: "gzip"}},
 		},
 	}

@@ -77,7 +77,7 @@ func MakeLock(ctx context.Context, req LockRequest, o Options) (*LockResult, err
 	if err := l.words(); err != nil {
 		return nil, err
 	}
-	client, done, err := o.client(nil)
+	client, done, err := o.client()
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ type solvedPlatform struct {
 func (l *locking) words() error {
 	f, old := l.result.File, l.req.Old
 	for i, r := range l.req.Recipes {
-		if _, err := recipeBeside(r, l.req.Dir); err != nil {
+		if err := recipeBeside(r, l.req.Dir); err != nil {
 			return err
 		}
 		repo := lockedRepository(r, l.req.Dir)
@@ -299,16 +299,16 @@ func recipeInLock(r *Recipe, dir string) (string, error) {
 	return name, nil
 }
 
-// recipeBeside is the name of a recipe that has to be in dir, beside its lock.
-func recipeBeside(r *Recipe, dir string) (string, error) {
+// recipeBeside says why a recipe is not one that can be in dir, beside its lock.
+func recipeBeside(r *Recipe, dir string) error {
 	if LockPath(r) == "" {
-		return "", &LockUsageError{r.File + " is built in: there is no directory for its lock", "slim init --from writes it into a file"}
+		return &LockUsageError{r.File + " is built in: there is no directory for its lock", "slim init --from writes it into a file"}
 	}
 	name, err := recipeInLock(r, dir)
 	if err == nil && strings.Contains(name, "/") {
 		err = &LockUsageError{fmt.Sprintf("%s is not in %s", r.File, dir), "a lock covers the recipes of one directory: lock each directory on its own"}
 	}
-	return name, err
+	return err
 }
 
 // solve finds the packages of each platform.
@@ -819,7 +819,7 @@ func (e *StaleError) Error() string {
 // lock's platforms the recipe may want fewer.
 func (f *LockFile) Fit(r *Recipe) []Misfit {
 	dir := filepath.Dir(LockPath(r))
-	if _, err := recipeBeside(r, dir); err != nil {
+	if err := recipeBeside(r, dir); err != nil {
 		return []Misfit{{Recipe: r.File, Message: err.Error()}}
 	}
 	var out []Misfit
@@ -1024,7 +1024,7 @@ func (l *Lock) Unexplained() bool {
 // Explain fills in the reasons, choices and requirements of a lock that is from a lock file, from the repository's metadata. Where the
 // repository no longer has all packages of a platform, that platform stays as it is.
 func (l *Lock) Explain(ctx context.Context, r *Recipe, o Options) error {
-	client, done, err := o.client(nil)
+	client, done, err := o.client()
 	if err != nil {
 		return err
 	}

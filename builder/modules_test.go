@@ -54,8 +54,10 @@ func TestConformanceModules(t *testing.T) {
 		t.Run(strings.Join(append(slices.Clone(test.enabled), test.packages...), " "), func(t *testing.T) {
 			root := t.TempDir()
 			dnf := func(args ...string) string {
-				base := []string{"--installroot=" + root, "--forcearch=x86_64", "--releasever=29", "--nogpgcheck", "--setopt=install_weak_deps=0",
-					"--setopt=module_platform_id=platform:f29", "--disablerepo=*", "-y"}
+				base := []string{
+					"--installroot=" + root, "--forcearch=x86_64", "--releasever=29", "--nogpgcheck", "--setopt=install_weak_deps=0",
+					"--setopt=module_platform_id=platform:f29", "--disablerepo=*", "-y",
+				}
 				for _, c := range []string{"dnf-ci-fedora", "dnf-ci-fedora-modular"} {
 					base = append(base, "--repofrompath="+c+",file://"+repos+"/"+c, "--enablerepo="+c)
 				}

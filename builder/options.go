@@ -40,7 +40,7 @@ func (o Options) workDir() (string, error) {
 }
 
 // client opens the cache. The returned function gives back what only this run needs.
-func (o Options) client(report func(fetch.Event)) (*fetch.Client, func(), error) {
+func (o Options) client() (*fetch.Client, func(), error) {
 	dir, done := o.CacheDir, func() {}
 	if dir == "" {
 		tmp, err := o.workDir()
@@ -55,7 +55,7 @@ func (o Options) client(report func(fetch.Event)) (*fetch.Client, func(), error)
 		return nil, nil, err
 	}
 	return fetch.New(fetch.Options{
-		Cache: cache, Jobs: max(4, o.jobs()), Offline: o.Offline, Progress: report, UserAgent: "slim/" + o.version(),
+		Cache: cache, Jobs: max(4, o.jobs()), Offline: o.Offline, UserAgent: "slim/" + o.version(),
 		HTTP: o.http(),
 	}), done, nil
 }

@@ -61,7 +61,7 @@ func TestConformanceInstallOrder(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := make([]string, len(set))
-			for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+			for line := range strings.SplitSeq(strings.TrimSpace(string(out)), "\n") {
 				num, name, _ := strings.Cut(line, " ")
 				n, err := strconv.Atoi(num)
 				if err != nil {

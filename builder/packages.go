@@ -87,6 +87,9 @@ func (p *packageOpener) fetch(ctx context.Context, i int) (*fetch.File, error) {
 
 // open verifies package i by its headers where they suffice, by its whole file otherwise.
 func (p *packageOpener) open(ctx context.Context, i int, file *packageFile) (*rpm.Package, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err // another could not be fetched
+	}
 	want := p.locked.Packages[i]
 	key := headKey(want.Checksum)
 	head, err := p.keptHead(key)

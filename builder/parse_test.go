@@ -425,11 +425,10 @@ func TestRepoFile(t *testing.T) {
 		}})
 		return ReadRecipe(filepath.Join(dir, "a.yaml"), RecipeOptions{})
 	}
-	r, err := read("{file: a.repo, ids: ['base-$basearch', app], releasever: 9}")
-	if err == nil {
+	if _, err := read("{file: a.repo, ids: ['base-$basearch', app], releasever: 9}"); err == nil {
 		t.Fatal("an id with a variable")
 	}
-	r, err = read("{file: a.repo, ids: [app, loose], releasever: 9}")
+	r, err := read("{file: a.repo, ids: [app, loose], releasever: 9}")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,7 @@ func (v *view) advisories(ctx context.Context, o *PathOptions) ([]repomd.Advisor
 	if r == nil {
 		return nil, nil
 	}
-	client, done, err := o.client(nil)
+	client, done, err := o.client()
 	if err != nil {
 		return nil, err
 	}

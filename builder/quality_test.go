@@ -45,8 +45,12 @@ func TestPathQuality(t *testing.T) {
 
 func TestSeverity(t *testing.T) {
 	order := []Advisory{
-		{Type: "security", Severity: "Critical"}, {Type: "security", Severity: "Important"}, {Type: "security", Severity: "Low"}, {Type: "security"},
-		{Type: "bugfix", Severity: "Critical"}, {Type: "bugfix"},
+		{Type: "security", Severity: "Critical"},
+		{Type: "security", Severity: "Important"},
+		{Type: "security", Severity: "Low"},
+		{Type: "security"},
+		{Type: "bugfix", Severity: "Critical"},
+		{Type: "bugfix"},
 	}
 	for i := range order[1:] {
 		if severityRank(order[i]) >= severityRank(order[i+1]) {

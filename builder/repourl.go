@@ -95,8 +95,10 @@ func (r Repository) checkVariables(text string, perComponent bool) error {
 	for _, name := range used {
 		switch {
 		case !slices.Contains(known, name):
-			return &variableError{fmt.Sprintf("unknown variable $%s in %s", name, text),
-				"known are $" + strings.Join(known, ", $") + "; write the value of any other out"}
+			return &variableError{
+				fmt.Sprintf("unknown variable $%s in %s", name, text),
+				"known are $" + strings.Join(known, ", $") + "; write the value of any other out",
+			}
 		case strings.HasPrefix(name, "releasever") && r.ReleaseVer == "":
 			return &variableError{fmt.Sprintf("$%s has no value in %s", name, text), "add releasever to the repository"}
 		case name == "releasever_minor" && !strings.Contains(r.ReleaseVer, "."):
@@ -112,8 +114,10 @@ func (r Repository) checkVariables(text string, perComponent bool) error {
 	case has && len(r.Components) == 0:
 		return &variableError{"$component has no value in " + text, "add components to the repository, as in components: [BaseOS, AppStream]"}
 	case !has && len(r.Components) > 0:
-		return &variableError{"the repository has components, but there is no $component in " + text,
-			"write $component where the address has the component's name, or drop components"}
+		return &variableError{
+			"the repository has components, but there is no $component in " + text,
+			"write $component where the address has the component's name, or drop components",
+		}
 	}
 	return nil
 }
@@ -169,11 +173,11 @@ func cutVariable(text string) (name, rest string, ok bool) {
 	if n < len(inner) && inner[n] == '}' {
 		return inner[:n], inner[n+1:], true
 	}
-	end := strings.IndexByte(inner, '}')
-	if end < 0 {
+	name, rest, closed := strings.Cut(inner, "}")
+	if !closed {
 		return "", text, false
 	}
-	return inner[:end], inner[end+1:], true // ${name:-x}: not a name that is known
+	return name, rest, true // ${name:-x}: not a name that is known
 }
 
 func isNameByte(c byte) bool {

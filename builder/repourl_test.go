@@ -13,18 +13,33 @@ func TestBaseURLs(t *testing.T) {
 		repo Repository
 		want []ComponentURL
 	}{
-		{"all variables", Repository{BaseURL: "https://a.example/$releasever/${releasever_major}-$releasever_minor/$arch/${basearch}/os", ReleaseVer: "9.10"},
-			[]ComponentURL{{URL: "https://a.example/9.10/9-10/armv7hl/armhfp/os"}}},
-		{"components", Repository{BaseURL: "http://a.example/$component/os/", Components: []string{"B", "A"}},
-			[]ComponentURL{{Component: "B", URL: "http://a.example/B/os/"}, {Component: "A", URL: "http://a.example/A/os/"}}},
-		{"a relative path", Repository{BaseURL: "../repo/$component x", Components: []string{"a"}, Dir: "/src/recipes"},
-			[]ComponentURL{{Component: "a", URL: "file:///src/repo/a%20x"}}},
+		{
+			"all variables",
+			Repository{BaseURL: "https://a.example/$releasever/${releasever_major}-$releasever_minor/$arch/${basearch}/os", ReleaseVer: "9.10"},
+			[]ComponentURL{{URL: "https://a.example/9.10/9-10/armv7hl/armhfp/os"}},
+		},
+		{
+			"components",
+			Repository{BaseURL: "http://a.example/$component/os/", Components: []string{"B", "A"}},
+			[]ComponentURL{{Component: "B", URL: "http://a.example/B/os/"}, {Component: "A", URL: "http://a.example/A/os/"}},
+		},
+		{
+			"a relative path",
+			Repository{BaseURL: "../repo/$component x", Components: []string{"a"}, Dir: "/src/recipes"},
+			[]ComponentURL{{Component: "a", URL: "file:///src/repo/a%20x"}},
+		},
 		{"an absolute path", Repository{BaseURL: "/srv/repo", Dir: "/src"}, []ComponentURL{{URL: "file:///srv/repo"}}},
 		{"a file URL", Repository{BaseURL: "file:///srv/$releasever", ReleaseVer: "1"}, []ComponentURL{{URL: "file:///srv/1"}}},
-		{"a metalink", Repository{Metalink: "https://m.example/?repo=$component&arch=$basearch", Components: []string{"a"}},
-			[]ComponentURL{{Component: "a", URL: "https://m.example/?repo=a&arch=armhfp", Source: SourceMetalink}}},
-		{"a mirror list", Repository{MirrorList: "https://m.example/$releasever/list", ReleaseVer: "2023"},
-			[]ComponentURL{{URL: "https://m.example/2023/list", Source: SourceMirrorList}}},
+		{
+			"a metalink",
+			Repository{Metalink: "https://m.example/?repo=$component&arch=$basearch", Components: []string{"a"}},
+			[]ComponentURL{{Component: "a", URL: "https://m.example/?repo=a&arch=armhfp", Source: SourceMetalink}},
+		},
+		{
+			"a mirror list",
+			Repository{MirrorList: "https://m.example/$releasever/list", ReleaseVer: "2023"},
+			[]ComponentURL{{URL: "https://m.example/2023/list", Source: SourceMirrorList}},
+		},
 		{"dollar signs that are none", Repository{BaseURL: "/srv/a$/$$/${}/${x"}, []ComponentURL{{URL: "file:///srv/a$/$$/$%7B%7D/$%7Bx"}}},
 		{"a name ends at a dash", Repository{BaseURL: "/$releasever-stream", ReleaseVer: "10"}, []ComponentURL{{URL: "file:///10-stream"}}},
 	}

@@ -19,7 +19,7 @@ import (
 // metadata only. A request that cannot be met is a *solve.Error; a signature of the metadata that does not verify is a
 // *VerifyError.
 func Resolve(ctx context.Context, r *Recipe, o Options) (*Lock, error) {
-	client, done, err := o.client(nil)
+	client, done, err := o.client()
 	if err != nil {
 		return nil, err
 	}
@@ -107,12 +107,7 @@ func (w PackageRequest) on(p Platform) bool {
 	if len(w.Platforms) == 0 {
 		return true
 	}
-	for _, q := range w.Platforms {
-		if p == q {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(w.Platforms, p)
 }
 
 func (repo *repository) lock(p Platform, s *solve.Solution) LockedPlatform {

@@ -130,15 +130,18 @@ func element(pkg *rpm.Package) (solve.Element, error) {
 		weak, reverse bool
 	}{
 		{h.Requires, false, false},
-		{h.Recommends, true, false}, {h.Suggests, true, false},
-		{h.Supplements, true, true}, {h.Enhances, true, true},
+		{h.Recommends, true, false},
+		{h.Suggests, true, false},
+		{h.Supplements, true, true},
+		{h.Enhances, true, true},
 		{h.OrderWithRequires, false, false},
 	} {
 		list, err2 := kind.read()
 		err = errors.Join(err, err2)
 		for _, d := range list {
 			e.Dependencies = append(e.Dependencies, solve.OrderDependency{
-				Capability: d.Capability, Flags: d.Flags, Weak: kind.weak, Reverse: kind.reverse})
+				Capability: d.Capability, Flags: d.Flags, Weak: kind.weak, Reverse: kind.reverse,
+			})
 		}
 	}
 	return e, err

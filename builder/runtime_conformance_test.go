@@ -25,14 +25,25 @@ func TestConformanceRuntime(t *testing.T) {
 	}{
 		{webServer, []string{"systemd", "shadow-utils", "pam", "alternatives"}},
 		{twoServers, []string{"alternatives", "basesystem"}},
-		{program{[]string{"python3", "openssl"}, "", `python3 -c "` + countAuthorities + `"; openssl version`, []string{"authorities", "OpenSSL 3"}},
-			[]string{"basesystem"}},
-		{program{[]string{"systemd", "util-linux", "shadow-utils"}, "",
-			"systemctl --version; lsblk --version; useradd -r someone; id someone", []string{"systemd 252", "lsblk from util-linux", "(someone)"}},
-			[]string{"alternatives", "basesystem"}},
-		{program{[]string{"haproxy", "memcached", "perl", "sqlite"}, "", "printf '" + proxy + "' > /tmp/proxy; haproxy -f /tmp/proxy & get; memcached -u memcached & " +
-			`open 11211; printf 'version\r\nquit\r\n' >&3; cat <&3; perl -MPOSIX -e 'print "perl ", floor(42.5), "\n"'; sqlite3 :memory: 'select 6*7'`,
-			[]string{"of-haproxy", "VERSION 1.", "perl 42", "\n42\n"}}, []string{"alternatives", "basesystem"}},
+		{
+			program{[]string{"python3", "openssl"}, "", `python3 -c "` + countAuthorities + `"; openssl version`, []string{"authorities", "OpenSSL 3"}},
+			[]string{"basesystem"},
+		},
+		{
+			program{
+				[]string{"systemd", "util-linux", "shadow-utils"},
+				"",
+				"systemctl --version; lsblk --version; useradd -r someone; id someone",
+				[]string{"systemd 252", "lsblk from util-linux", "(someone)"},
+			},
+			[]string{"alternatives", "basesystem"},
+		},
+		{program{
+			[]string{"haproxy", "memcached", "perl", "sqlite"},
+			"", "printf '" + proxy + "' > /tmp/proxy; haproxy -f /tmp/proxy & get; memcached -u memcached & " +
+				`open 11211; printf 'version\r\nquit\r\n' >&3; cat <&3; perl -MPOSIX -e 'print "perl ", floor(42.5), "\n"'; sqlite3 :memory: 'select 6*7'`,
+			[]string{"of-haproxy", "VERSION 1.", "perl 42", "\n42\n"},
+		}, []string{"alternatives", "basesystem"}},
 	} {
 		t.Run(strings.Join(test.packages, ","), func(t *testing.T) {
 			if i > 0 && os.Getenv("SLIM_CONFORMANCE") == "" {

@@ -269,8 +269,10 @@ func keyCases() map[string]struct {
 		"repository.file":          {nil, []string{"a.repo", "1"}}, // with baseurl; the good ones stand in TestSchemaAgreesOnRepoFiles
 		"repository.ids":           {nil, []string{"[a]", "a"}},
 		"platforms":                platforms,
-		"packages": {[]string{"[bash]", "['libssl.so.3()(64bit)', /usr/bin/a, 'a >= 1']", "[{name: a}]", "[{name: a, platforms: [s390x]}]", "[é]"},
-			[]string{"[]", "bash", "[1]", "['']", "['@core']", "[./a.rpm]", "[-a]", "[' a']", "['a ']", "[{}]", "[{name: '@a'}]", "[{name: a, x: b}]", "[{name: a, platforms: []}]"}},
+		"packages": {
+			[]string{"[bash]", "['libssl.so.3()(64bit)', /usr/bin/a, 'a >= 1']", "[{name: a}]", "[{name: a, platforms: [s390x]}]", "[é]"},
+			[]string{"[]", "bash", "[1]", "['']", "['@core']", "[./a.rpm]", "[-a]", "[' a']", "['a ']", "[{}]", "[{name: '@a'}]", "[{name: a, x: b}]", "[{name: a, platforms: []}]"},
+		},
 		"packages.name":        {[]string{"a"}, []string{"1", "''", "'@a'", "null"}},
 		"packages.platforms":   platforms,
 		"exclude":              list,

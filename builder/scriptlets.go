@@ -3,6 +3,7 @@ package builder
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"slim/internal/rootfs"
 	"slim/internal/rpm"
@@ -67,9 +68,7 @@ func (r *Recipe) scriptletRules() scriptlet.Rules {
 	rules := scriptlet.Rules{}
 	for name, rule := range r.Scriptlets {
 		rules[name] = map[string]bool{"": rule.Skip}
-		for slot, skip := range rule.Slots {
-			rules[name][slot] = skip
-		}
+		maps.Copy(rules[name], rule.Slots)
 	}
 	return rules
 }

@@ -92,7 +92,8 @@ func TestConformanceSharing(t *testing.T) {
 	recipes := func(release string) (out []*Recipe) {
 		for _, name := range names {
 			r, err := ReadRecipe(filepath.Join(dir, name+".yaml"), RecipeOptions{Set: []Setting{
-				{"repository.baseurl", distro + "/$releasever/$component/$basearch/os"}, {"repository.releasever", release},
+				{"repository.baseurl", distro + "/$releasever/$component/$basearch/os"},
+				{"repository.releasever", release},
 				{"repository.gpgkey", distro + "/RPM-GPG-KEY-slimtest"},
 			}})
 			if err != nil {

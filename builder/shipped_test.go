@@ -115,8 +115,10 @@ func TestConformanceShippedNames(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			args := []string{"--installroot=" + t.TempDir(), "--forcearch=x86_64", "--releasever=9", "--nogpgcheck", "--setopt=install_weak_deps=0",
-				"--repofrompath=cs9,file://" + repo, "--disablerepo=*", "--enablerepo=cs9", "install", "--assumeno"}
+			args := []string{
+				"--installroot=" + t.TempDir(), "--forcearch=x86_64", "--releasever=9", "--nogpgcheck", "--setopt=install_weak_deps=0",
+				"--repofrompath=cs9,file://" + repo, "--disablerepo=*", "--enablerepo=cs9", "install", "--assumeno",
+			}
 			for i, p := range r.Packages {
 				if p.Spec == "redhat-release" {
 					r.Packages[i].Spec = "centos-stream-release"

@@ -42,7 +42,7 @@ func Vendor(ctx context.Context, recipes []*Recipe, f *LockFile, dir string, o O
 	if err := mayVendor(dir); err != nil {
 		return nil, err
 	}
-	client, done, err := o.client(nil)
+	client, done, err := o.client()
 	if err != nil {
 		return nil, err
 	}

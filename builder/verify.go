@@ -158,7 +158,7 @@ func VerifyDatabase(ctx context.Context, file string, o VerifyOptions) (*Verific
 func (o *VerifyOptions) keyring(ctx context.Context, p Platform) (*rpm.Keyring, error) {
 	keys := &rpm.Keyring{}
 	if o.Recipe != nil && o.Recipe.Repository.GPGCheck {
-		client, done, err := o.client(nil)
+		client, done, err := o.client()
 		if err != nil {
 			return nil, err
 		}

@@ -38,11 +38,15 @@ func TestExitCodesAndMessages(t *testing.T) {
 		{"lines", errors.New("a\n  b"), 1, "slim: a\nslim:   b\n"},
 		{"control characters", errors.New("a\x1b[31m\u009bb"), 1, "slim: a\uFFFD[31m\uFFFDb\n"},
 		{"decided", fmt.Errorf("x: %w", &exitError{code: exitGate, err: errors.New("stale"), hint: "do"}), 3, "slim: x: stale\nslim: hint: do\n"},
-		{"a recipe", &builder.RecipeError{Faults: []builder.Fault{{File: "a.yaml", Line: 3, Message: "m", Hint: "h"}, {File: "b.yaml", Message: "n"}}}, 2,
-			"slim: a.yaml:3: m\nslim: hint: h\nslim: b.yaml: n\n"},
+		{
+			"a recipe", &builder.RecipeError{Faults: []builder.Fault{{File: "a.yaml", Line: 3, Message: "m", Hint: "h"}, {File: "b.yaml", Message: "n"}}}, 2,
+			"slim: a.yaml:3: m\nslim: hint: h\nslim: b.yaml: n\n",
+		},
 		{"no recipe", &builder.ReadError{File: "a.yaml", Err: fs.ErrNotExist}, 2, "slim: reading a.yaml: file does not exist\n"},
-		{"a distribution", &builder.UnknownDistributionError{Name: "x", Known: []string{"a", "b"}}, 2,
-			"slim: unknown distribution \"x\"\nslim: hint: known are a, b\n"},
+		{
+			"a distribution", &builder.UnknownDistributionError{Name: "x", Known: []string{"a", "b"}}, 2,
+			"slim: unknown distribution \"x\"\nslim: hint: known are a, b\n",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -89,8 +89,10 @@ func (env *environment) copyRecipe(from, dir string, args []string) error {
 		case err != nil:
 			return err
 		case !bytes.Equal(content, f.Content):
-			return &exitError{code: exitFailed, err: fmt.Errorf("%s is there already, and is another", filepath.Join(dir, f.Name)),
-				hint: "name another directory with -o"}
+			return &exitError{
+				code: exitFailed, err: fmt.Errorf("%s is there already, and is another", filepath.Join(dir, f.Name)),
+				hint: "name another directory with -o",
+			}
 		}
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {

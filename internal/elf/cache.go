@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -281,11 +280,19 @@ func compareReversed(a, b string) int {
 	return len(b) - len(a)
 }
 
-// errNoCache says that bytes are no cache.
-var errNoCache = errors.New("File is not a cache file.\n")
+// CacheError says why a cache cannot be read, in the words of ldconfig -p.
+type CacheError string
+
+func (e CacheError) Error() string { return string(e) }
+
+const (
+	errNoCache   = CacheError("File is not a cache file.\n")
+	errOrder     = CacheError("Cache file has wrong endianness.\n")
+	errExtension = CacheError("Malformed extension data in cache file")
+)
 
 // ReadCache reads the entries of a cache in their order, and who wrote it. A byte order that the file does not tell is
-// order.
+// order. Its errors are CacheErrors.
 func ReadCache(b []byte, order ByteOrder) (entries []CacheEntry, generator string, err error) {
 	if len(b) < cacheHeadOld {
 		return nil, "", errNoCache
@@ -312,7 +319,7 @@ func ReadCache(b []byte, order ByteOrder) (entries []CacheEntry, generator strin
 	case cacheBigEndian:
 		order = binary.BigEndian
 	case 1:
-		return nil, "", errors.New("Cache file has wrong endianness.\n")
+		return nil, "", errOrder
 	}
 	n := int(order.Uint32(b[20:]))
 	if n > (len(b)-cacheHeadNew)/cacheEntryNew || n > MaxCacheEntries {
@@ -358,24 +365,23 @@ func stringAt(b []byte, at uint32) (string, bool) {
 }
 
 func readExtension(b []byte, order ByteOrder) (names []string, generator string, err error) {
-	malformed := errors.New("Malformed extension data in cache file")
 	at := uint64(order.Uint32(b[32:]))
 	size := uint64(len(b))
 	if at == 0 {
 		return nil, "", nil
 	}
 	if at%4 != 0 || at+8 > size || order.Uint32(b[at:]) != cacheExtension {
-		return nil, "", malformed
+		return nil, "", errExtension
 	}
 	count := uint64(order.Uint32(b[at+4:]))
 	if count > (size-at-8)/16 {
-		return nil, "", malformed
+		return nil, "", errExtension
 	}
 	for i := range count {
 		section := b[at+8+16*i:]
 		from, length := uint64(order.Uint32(section[8:])), uint64(order.Uint32(section[12:]))
 		if from+length > size {
-			return nil, "", malformed
+			return nil, "", errExtension
 		}
 		data := b[from : from+length]
 		switch order.Uint32(section) {

@@ -153,9 +153,7 @@ func readelf(t *testing.T, file string) *Object {
 		Interpreter: first(`Requesting program interpreter: (.*)\]`), Needed: all(`\(NEEDED\).*\[(.*)\]`),
 		Soname: first(`\(SONAME\).*\[(.*)\]`), RPath: first(`\(RPATH\).*\[(.*)\]`), RunPath: first(`\(RUNPATH\).*\[(.*)\]`),
 	}
-	for _, name := range all(`(?:NOTYPE|FUNC|OBJECT|TLS|IFUNC) +(?:GLOBAL|WEAK) +DEFAULT +UND +([^ @\n]+)`) {
-		o.Imports = append(o.Imports, name)
-	}
+	o.Imports = append(o.Imports, all(`(?:NOTYPE|FUNC|OBJECT|TLS|IFUNC) +(?:GLOBAL|WEAK) +DEFAULT +UND +([^ @\n]+)`)...)
 	now := strings.Contains(out, "BIND_NOW") || regexp.MustCompile(`FLAGS_1.*\bNOW\b`).MatchString(out)
 	o.Hardening.RELRO = No
 	if strings.Contains(out, "GNU_RELRO") {

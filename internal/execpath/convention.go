@@ -2,6 +2,7 @@ package execpath
 
 import (
 	"bytes"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -132,7 +133,7 @@ func (p *process) pam(m *module) error {
 		}
 		for line := range strings.Lines(text) {
 			line, _, _ = strings.Cut(line, "#")
-			for _, w := range strings.Fields(line) {
+			for w := range strings.FieldsSeq(line) {
 				if !strings.HasSuffix(w, ".so") {
 					continue
 				}
@@ -252,7 +253,7 @@ func (p *process) perl(m *module) error {
 		return err
 	}
 	dirs := slices.Concat(strings.Split(p.env["PERL5LIB"], ":"), strings.Split(p.env["PERLLIB"], ":"), p.scriptDirs())
-	for _, s := range bytes.Split(b, []byte{0}) {
+	for s := range bytes.SplitSeq(b, []byte{0}) {
 		if len(s) < 512 && bytes.HasPrefix(s, []byte("/")) && bytes.Contains(s, []byte("perl")) {
 			dirs = append(dirs, strings.Split(string(s), ":")...)
 		}
@@ -272,21 +273,22 @@ func (p *process) jvm(m *module) error {
 	if !ok || home == "/" || home == "/usr" {
 		return nil
 	}
-	p.under(path.Join(home, "lib"), func(at string, n *rootfs.Node) error {
+	err := p.under(path.Join(home, "lib"), func(at string, n *rootfs.Node) error {
 		if path.Base(at) == "modules" {
 			p.code(n, JVM, home)
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
 	return p.interpreted(m, []string{home}, JVM, func(string) bool { return true }, ".jar", ".jmod", ".jsa", ".zip")
 }
 
 // httpd finds the modules that the configuration of an Apache httpd loads. Conditions count as met.
 func (p *process) httpd(m *module, program []byte) error {
 	c := &httpdConfig{process: p, module: m, vars: map[string]string{}}
-	for name, value := range p.env {
-		c.vars[name] = value
-	}
+	maps.Copy(c.vars, p.env)
 	c.root, c.file = quoted(program, ` -D HTTPD_ROOT="`), quoted(program, ` -D SERVER_CONFIG_FILE="`)
 	for i, arg := range p.Args[:max(0, len(p.Args)-1)] {
 		switch arg {

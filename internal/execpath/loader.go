@@ -98,7 +98,7 @@ func (s *search) readLoaderFiles() error {
 func isPreloadSeparator(r rune) bool { return strings.ContainsRune(" \t\n:", r) }
 
 // runELF finds all that a program needs.
-func (s *search) runELF(named string, n *rootfs.Node, o *elf.Object) error {
+func (s *search) runELF(n *rootfs.Node, o *elf.Object) error {
 	p := &process{
 		search: s, main: &library{path: n.Path, node: n, object: o}, loaded: *newScope(nil), seen: map[string]bool{},
 		secure: s.changesIDs(n),
@@ -173,7 +173,7 @@ func builtinDirs(loader []byte) []string {
 			continue
 		}
 		var dirs []string
-		for _, d := range strings.Split(strings.TrimSuffix(string(m), "\x00"), "\x00") {
+		for d := range strings.SplitSeq(strings.TrimSuffix(string(m), "\x00"), "\x00") {
 			dirs = append(dirs, strings.TrimSuffix(d, "/"))
 		}
 		return dirs

@@ -223,7 +223,7 @@ func nssServices(text string) []string {
 			continue
 		}
 		inAction := false
-		for _, w := range strings.Fields(services) {
+		for w := range strings.FieldsSeq(services) {
 			inAction = inAction || strings.HasPrefix(w, "[")
 			if !inAction && !strings.Contains(w, "/") && !slices.Contains(names, w) {
 				names = append(names, w)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -74,7 +75,8 @@ func TestFind(t *testing.T) {
 		want  []string
 	}{
 		{
-			"script that runs a server by PATH", map[string]any{
+			"script that runs a server by PATH",
+			map[string]any{
 				"/entry": "#!/bin/sh\nset -e\nif test -n \"$X\"; then prepare --all; fi\nexec server \"$@\"\n", "/usr/bin/sh": program(), "/bin": "-> usr/bin",
 				"/usr/bin/prepare": program("libp.so.1"), "/lib64/libp.so.1": testObject{}, "/opt/server": program(), "/usr/bin/test": program(), "/usr/bin/idle": program(),
 			},
@@ -82,22 +84,26 @@ func TestFind(t *testing.T) {
 			[]string{"/entry direct entrypoint", "/lib64/libp.so.1 direct needed", "/opt/server direct command", "/usr/bin/prepare direct command", "/usr/bin/sh direct shebang"},
 		},
 		{
-			"wrapper and env", map[string]any{"/usr/bin/tini": program(), "/usr/bin/env": program(), "/app/run": "#!/usr/bin/env -S X=1 tool\n", "/usr/bin/tool": program()},
+			"wrapper and env",
+			map[string]any{"/usr/bin/tini": program(), "/usr/bin/env": program(), "/app/run": "#!/usr/bin/env -S X=1 tool\n", "/usr/bin/tool": program()},
 			Start{Args: []string{"tini", "--", "run"}, Env: []string{"PATH=/usr/bin:/app"}},
 			[]string{"/app/run direct argument", "/usr/bin/env direct shebang", "/usr/bin/tini direct entrypoint", "/usr/bin/tool direct shebang"},
 		},
 		{
-			"shell command", map[string]any{"/usr/bin/bash": program(), "/usr/bin/a": program(), "/usr/bin/b": program(), "/usr/bin/c": program()},
+			"shell command",
+			map[string]any{"/usr/bin/bash": program(), "/usr/bin/a": program(), "/usr/bin/b": program(), "/usr/bin/c": program()},
 			Start{Args: []string{"bash", "-ec", "a x | exec b; echo c"}},
 			[]string{"/usr/bin/a direct command", "/usr/bin/b direct command", "/usr/bin/bash direct entrypoint"},
 		},
 		{
-			"static program", map[string]any{"/s": testObject{isStaticProgram: true}},
+			"static program",
+			map[string]any{"/s": testObject{isStaticProgram: true}},
 			Start{Args: []string{"/s"}},
 			[]string{"/s direct entrypoint"},
 		},
 		{
-			"dlopen notes and names in code", map[string]any{
+			"dlopen notes and names in code",
+			map[string]any{
 				"/p":                 testObject{interpreter: so, dlopen: `[{"soname":["libnew.so.2","libnew.so.1"],"priority":"suggested"}]`, imports: []string{"dlopen"}, text: "libcode.so.3\x00libfmt%s.so\x00/opt/x/plug.so"},
 				"/lib64/libnew.so.1": testObject{needed: []string{"libdeep.so"}}, "/lib64/libdeep.so": testObject{}, "/lib64/libcode.so.3": testObject{}, "/opt/x/plug.so": testObject{},
 				"/q": testObject{interpreter: so, text: "libother.so.1"}, "/lib64/libother.so.1": testObject{},
@@ -109,7 +115,8 @@ func TestFind(t *testing.T) {
 			},
 		},
 		{
-			"name service and PAM", map[string]any{
+			"name service and PAM",
+			map[string]any{
 				"/p":                 testObject{interpreter: so, needed: []string{"libpam.so.0"}, imports: []string{"getpwnam"}},
 				"/lib64/libpam.so.0": testObject{soname: "libpam.so.0"}, "/lib64/security/pam_a.so": testObject{}, "/lib64/security/pam_b.so": testObject{},
 				"/etc/pam.d/login": "auth [success=1 default=ignore] pam_a.so nullok # pam_b.so\n@include other\n", "/etc/nsswitch.conf": "passwd: sss [NOTFOUND=return] files # x\n",
@@ -119,7 +126,8 @@ func TestFind(t *testing.T) {
 			[]string{"/lib64/libnss_sss.so.2 loadable nss", "/lib64/libpam.so.0 direct needed", "/lib64/security/pam_a.so loadable pam", "/p direct entrypoint"},
 		},
 		{
-			"OpenSSL", map[string]any{
+			"OpenSSL",
+			map[string]any{
 				"/p": program("libcrypto.so.3"), "/lib64/libcrypto.so.3": testObject{soname: "libcrypto.so.3", text: "OPENSSLDIR: \"/etc/ssl\"\x00MODULESDIR: \"/m\"\x00ENGINESDIR: \"/e\""},
 				"/m/fips.so": testObject{}, "/e/afalg.so": testObject{}, "/etc/ssl/openssl.cnf": "[p11]\nmodule = /opt/p11.so\n", "/opt/p11.so": testObject{}, "/opt/other.so": testObject{},
 			},
@@ -129,7 +137,8 @@ func TestFind(t *testing.T) {
 			},
 		},
 		{
-			"Python in a virtual environment", map[string]any{
+			"Python in a virtual environment",
+			map[string]any{
 				"/usr/bin/python3.9": program(), "/venv/bin/python": "-> /usr/bin/python3.9", "/venv/pyvenv.cfg": "home = /usr/bin\n", "/app/main.py": "import x\n", "/app/x.py": "",
 				"/usr/lib64/python3.9/lib-dynload/_a.cpython-39-x86_64-linux-gnu.so": testObject{}, "/usr/lib64/python3.9/lib-dynload/_a.cpython-38-x86_64-linux-gnu.so": testObject{},
 				"/venv/lib/python3.9/site-packages/e.abi3.so": testObject{needed: []string{"libe.so.1"}}, "/lib64/libe.so.1": testObject{}, "/usr/lib/python3.8/y.py": "", "/usr/lib/python3.9/os.py": "",
@@ -142,7 +151,8 @@ func TestFind(t *testing.T) {
 			},
 		},
 		{
-			"httpd", map[string]any{
+			"httpd",
+			map[string]any{
 				"/usr/sbin/httpd":            testObject{interpreter: so, text: " -D HTTPD_ROOT=\"/etc/httpd\"\x00 -D SERVER_CONFIG_FILE=\"conf/httpd.conf\""},
 				"/etc/httpd/conf/httpd.conf": "ServerRoot \"/etc/httpd\"\nDefine mods modules\nInclude conf.d/*.conf\n#LoadModule c modules/c.so\nLoadModule gone modules/gone.so\n",
 				"/etc/httpd/conf.d/a.conf":   "  LoadModule a_module ${mods}/a.so\n", "/etc/httpd/modules": "-> ../../usr/lib64/httpd", "/usr/lib64/httpd/a.so": testObject{}, "/usr/lib64/httpd/c.so": testObject{},
@@ -151,7 +161,8 @@ func TestFind(t *testing.T) {
 			[]string{"/usr/lib64/httpd/a.so loadable httpd", "/usr/sbin/httpd direct entrypoint"},
 		},
 		{
-			"nginx", map[string]any{
+			"nginx",
+			map[string]any{
 				"/usr/sbin/nginx":       testObject{interpreter: so, text: "configure arguments: --prefix=/usr/share/nginx --conf-path=/etc/nginx/nginx.conf --modules-path=/usr/lib64/nginx/modules"},
 				"/etc/nginx/nginx.conf": "include mods/*.conf; events { }", "/etc/nginx/mods/x.conf": "load_module \"modules/x.so\";\n",
 				"/usr/lib64/nginx/modules/x.so": testObject{}, "/usr/lib64/nginx/modules/y.so": testObject{},
@@ -160,7 +171,8 @@ func TestFind(t *testing.T) {
 			[]string{"/usr/lib64/nginx/modules/x.so loadable nginx", "/usr/sbin/nginx direct entrypoint"},
 		},
 		{
-			"JVM", map[string]any{
+			"JVM",
+			map[string]any{
 				"/usr/bin/java": "-> ../lib/jvm/j/bin/java", "/usr/lib/jvm/j/bin/java": testObject{interpreter: so, needed: []string{"libjli.so"}, runpath: "$ORIGIN/../lib"}, "/usr/lib/jvm/j/lib/libjli.so": testObject{soname: "libjli.so"},
 				"/usr/lib/jvm/j/lib/server/libjvm.so": testObject{soname: "libjvm.so"}, "/usr/lib/jvm/j/lib/modules": "x", "/app.jar": "PK", "/usr/lib/jvm/k/lib/libzip.so": testObject{},
 			},
@@ -171,7 +183,8 @@ func TestFind(t *testing.T) {
 			},
 		},
 		{
-			"module directories, and a variant", map[string]any{
+			"module directories, and a variant",
+			map[string]any{
 				"/p": program("libsasl2.so.3"), "/lib64/libsasl2.so.3": testObject{soname: "libsasl2.so.3"}, "/lib64/glibc-hwcaps/x86-64-v3/libsasl2.so.3": testObject{soname: "libsasl2.so.3"},
 				"/lib64/sasl2/libplain.so": testObject{}, "/lib64/sasl2/readme.txt": "", "/lib64/gconv/X.so": testObject{},
 			},
@@ -182,9 +195,7 @@ func TestFind(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			files := map[string]any{}
 			for _, set := range []map[string]any{base, test.files} {
-				for p, c := range set {
-					files[p] = c
-				}
+				maps.Copy(files, set)
 			}
 			r, err := Find(memoryRoot(t, files), test.start)
 			if err != nil {

@@ -50,7 +50,7 @@ func (s *search) executable(name string) (named string, n *rootfs.Node) {
 	if dirs == "" {
 		dirs = defaultPath
 	}
-	for _, d := range strings.Split(dirs, ":") {
+	for d := range strings.SplitSeq(dirs, ":") {
 		p := path.Join("/", s.Dir, d, name)
 		if path.IsAbs(d) {
 			p = path.Join(d, name)
@@ -94,7 +94,7 @@ func (s *search) run(named string, n *rootfs.Node, via Edge, depth int) error {
 		program.Static = o.Interpreter == ""
 		s.result.Programs = append(s.result.Programs, program)
 		s.marks[n.Path].object = o
-		return s.runELF(named, n, o)
+		return s.runELF(n, o)
 	}
 	program.Script = true
 	s.result.Programs = append(s.result.Programs, program)

@@ -222,8 +222,10 @@ func newJob(r Request, most int64) (*job, error) {
 		return nil, invalid(j.sources[0].name, err)
 	}
 	if j.size > j.max && r.MaxSize > 0 {
-		return nil, newError(j.sources[0].name, r.Digest, []Attempt{{URL: j.sources[0].name, Kind: TooLarge,
-			Err: fail(TooLarge, "%d bytes are more than %d", j.size, j.max)}})
+		return nil, newError(j.sources[0].name, r.Digest, []Attempt{{
+			URL: j.sources[0].name, Kind: TooLarge,
+			Err: fail(TooLarge, "%d bytes are more than %d", j.size, j.max),
+		}})
 	}
 	if j.size > 0 {
 		j.max = j.size

@@ -443,8 +443,10 @@ func TestRefused(t *testing.T) {
 			w.Header().Set("Retry-After", "86400")
 			w.WriteHeader(503)
 		}, good, Network, "24h", 1},
-		{"redirects in a circle", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 302) }, good, Network,
-			"more than 10 redirects", 11},
+		{
+			"redirects in a circle", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, good, Network,
+			"more than 10 redirects", 11,
+		},
 		{"redirect to a file", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", "file:///etc/passwd")
 			w.WriteHeader(302)

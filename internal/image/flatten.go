@@ -218,7 +218,7 @@ func (f *flattener) entry(h *tar.Header, content io.Reader) (entry, error) {
 		Mode: uint32(h.Mode) & 0o7777, UID: uint32(h.Uid), GID: uint32(h.Gid), MTime: h.ModTime.Unix(), Package: -1,
 	}
 	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeRegA, tar.TypeGNUSparse, tar.TypeCont:
+	case tar.TypeReg, tar.TypeGNUSparse, tar.TypeCont:
 		e.node.Mode |= rpm.ModeRegular
 		if caps := h.PAXRecords[capsRecord]; caps != "" {
 			e.node.Caps = []byte(caps)

@@ -379,8 +379,10 @@ func TestPrimaryLikeDnf(t *testing.T) {
 				if m.Arch == "src" {
 					return nil
 				}
-				key := strings.Join([]string{m.Name, fmt.Sprint(m.Epoch), m.Version, m.Release, m.Arch, fmt.Sprint(m.Size),
-					fmt.Sprint(m.InstalledSize), m.SourceRPM, m.License, m.Vendor, m.Location, m.Summary}, "|")
+				key := strings.Join([]string{
+					m.Name, fmt.Sprint(m.Epoch), m.Version, m.Release, m.Arch, fmt.Sprint(m.Size),
+					fmt.Sprint(m.InstalledSize), m.SourceRPM, m.License, m.Vendor, m.Location, m.Summary,
+				}, "|")
 				got[key] = nil
 				for _, r := range m.Requires {
 					if !strings.HasPrefix(r.Name, "rpmlib(") { // which libsolv drops
@@ -393,8 +395,10 @@ func TestPrimaryLikeDnf(t *testing.T) {
 						m.Supplements[i].Name = r.String()
 					}
 				}
-				for name, l := range map[string][]rpm.Capability{"P": m.Provides, "C": m.Conflicts, "O": m.Obsoletes,
-					"M": m.Recommends, "S": m.Suggests, "U": m.Supplements, "E": m.Enhances} {
+				for name, l := range map[string][]rpm.Capability{
+					"P": m.Provides, "C": m.Conflicts, "O": m.Obsoletes,
+					"M": m.Recommends, "S": m.Suggests, "U": m.Supplements, "E": m.Enhances,
+				} {
 					for _, c := range l {
 						got[key] = append(got[key], name+" "+c.String())
 					}
@@ -706,8 +710,10 @@ func TestMetalink(t *testing.T) {
 			t.Errorf("mirror %q", mirror.URL)
 		}
 	}
-	first := Mirror{URL: "http://www.mirrorservice.org/sites/dl.fedoraproject.org/pub/fedora/linux/updates/19/x86_64/repodata/repomd.xml",
-		Preference: 99, Location: "GB"}
+	first := Mirror{
+		URL:        "http://www.mirrorservice.org/sites/dl.fedoraproject.org/pub/fedora/linux/updates/19/x86_64/repodata/repomd.xml",
+		Preference: 99, Location: "GB",
+	}
 	if d := cmp.Diff(first, m.Mirrors[0]); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
@@ -766,8 +772,10 @@ func TestRepoFile(t *testing.T) {
 	}
 	yes, no := true, false
 	want := []RepoSection{
-		{ID: "a-$basearch", Line: 5, Name: "A = 1", BaseURL: []string{"http://x/$releasever/", "http://y", "http://z", "http://w"},
-			GPGKey: []string{"file:///k1", "https://k2"}, GPGCheck: &yes, RepoGPGCheck: &no},
+		{
+			ID: "a-$basearch", Line: 5, Name: "A = 1", BaseURL: []string{"http://x/$releasever/", "http://y", "http://z", "http://w"},
+			GPGKey: []string{"file:///k1", "https://k2"}, GPGCheck: &yes, RepoGPGCheck: &no,
+		},
 		{ID: "b", Line: 16, Name: "2", Metalink: "https://m?repo=x&arch=$basearch", MirrorList: "https://l", Enabled: true},
 	}
 	if v := got[0].Options["sslverify"]; v != "1" {

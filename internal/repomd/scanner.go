@@ -79,17 +79,16 @@ func (s *scanner) child(depth int) bool {
 }
 
 // root goes to the root element, which must have the given local name.
-func (s *scanner) root(name string) bool {
+func (s *scanner) root(name string) {
 	for {
 		switch s.next() {
 		case endOfInput:
-			return false
+			return
 		case startTag:
 			if string(s.name) != name {
 				s.fail("the root element is <%s>, not <%s>", clip(s.name), name)
-				return false
 			}
-			return true
+			return
 		}
 	}
 }

@@ -21,7 +21,7 @@ var capabilityNames = [...]string{
 // security.capability attribute, revision 2 of struct vfs_cap_data. Empty text, or text that grants nothing, is nil.
 func ParseCaps(text string) ([]byte, error) {
 	var effective, permitted, inheritable uint64
-	for _, clause := range strings.Fields(text) {
+	for clause := range strings.FieldsSeq(text) {
 		ops := strings.IndexAny(clause, "=+-")
 		if ops < 0 {
 			return nil, fmt.Errorf("capabilities %q: %q has no =, + or -", text, clause)
@@ -75,7 +75,7 @@ func capabilityMask(list string) (uint64, error) {
 	}
 	var mask uint64
 next:
-	for _, name := range strings.Split(strings.ToLower(list), ",") {
+	for name := range strings.SplitSeq(strings.ToLower(list), ",") {
 		for i, known := range capabilityNames {
 			if name == "cap_"+known {
 				mask |= 1 << i

@@ -254,7 +254,7 @@ func resolve(links map[string]string, p string) (string, error) {
 
 func resolveDir(links map[string]string, dir string, left *int) (string, error) {
 	at := "/"
-	for _, name := range strings.Split(strings.Trim(dir, "/"), "/") {
+	for name := range strings.SplitSeq(strings.Trim(dir, "/"), "/") {
 		if name == "" {
 			continue
 		}

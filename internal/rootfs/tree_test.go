@@ -16,7 +16,7 @@ import (
 func parsePackages(t *testing.T, text string) []Package {
 	t.Helper()
 	var out []Package
-	for _, line := range strings.Split(text, "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		f := strings.Fields(line)
 		switch {
 		case len(f) == 0:

@@ -9,11 +9,21 @@ import (
 
 func fileEntries() []entry {
 	return []entry{
-		{TagFileSizes, []uint32{1, 0}}, {TagFileModes, []uint16{0o104755, 0o120777}}, {TagFileMTimes, []uint32{5, 6}},
-		{TagFileDigests, []string{"ab", ""}}, {TagFileLinkTos, []string{"", "x"}}, {TagFileFlags, []uint32{uint32(FileConfig | FileNoReplace), 0}},
-		{TagFileUserName, []string{"root", "u"}}, {TagFileGroupName, []string{"root", "g"}}, {TagFileDevices, []uint32{1, 1}},
-		{TagFileInodes, []uint32{2, 3}}, {TagFileLangs, []string{"", "de|fr"}}, {TagDirIndexes, []uint32{1, 0}},
-		{TagBaseNames, []string{"x", "y"}}, {TagDirNames, []string{"/", "/usr/bin/"}}, {TagFileCaps, []string{"cap_net_raw=ep", ""}},
+		{TagFileSizes, []uint32{1, 0}},
+		{TagFileModes, []uint16{0o104755, 0o120777}},
+		{TagFileMTimes, []uint32{5, 6}},
+		{TagFileDigests, []string{"ab", ""}},
+		{TagFileLinkTos, []string{"", "x"}},
+		{TagFileFlags, []uint32{uint32(FileConfig | FileNoReplace), 0}},
+		{TagFileUserName, []string{"root", "u"}},
+		{TagFileGroupName, []string{"root", "g"}},
+		{TagFileDevices, []uint32{1, 1}},
+		{TagFileInodes, []uint32{2, 3}},
+		{TagFileLangs, []string{"", "de|fr"}},
+		{TagDirIndexes, []uint32{1, 0}},
+		{TagBaseNames, []string{"x", "y"}},
+		{TagDirNames, []string{"/", "/usr/bin/"}},
+		{TagFileCaps, []string{"cap_net_raw=ep", ""}},
 	}
 }
 
@@ -31,8 +41,10 @@ func replace(es []entry, tag Tag, value any) []entry {
 
 func TestFiles(t *testing.T) {
 	want := []File{
-		{Path: "/usr/bin/x", Mode: 0o104755, Size: 1, MTime: 5, User: "root", Group: "root", Digest: "ab", Flags: FileConfig | FileNoReplace,
-			Dev: 1, Inode: 2, Caps: "cap_net_raw=ep"},
+		{
+			Path: "/usr/bin/x", Mode: 0o104755, Size: 1, MTime: 5, User: "root", Group: "root", Digest: "ab", Flags: FileConfig | FileNoReplace,
+			Dev: 1, Inode: 2, Caps: "cap_net_raw=ep",
+		},
 		{Path: "/y", Mode: 0o120777, MTime: 6, User: "u", Group: "g", Link: "x", Dev: 1, Inode: 3, Lang: "de|fr"},
 	}
 	got, err := mustParse(t, blob(0, fileEntries())).Files()

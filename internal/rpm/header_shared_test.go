@@ -25,7 +25,11 @@ const (
 func queryFields() (names []string, format string) {
 	type field struct{ name, format string }
 	fields := []field{
-		{"name", "%{NAME}"}, {"epoch", "%{EPOCHNUM}"}, {"version", "%{VERSION}"}, {"release", "%{RELEASE}"}, {"arch", "%{ARCH}"},
+		{"name", "%{NAME}"},
+		{"epoch", "%{EPOCHNUM}"},
+		{"version", "%{VERSION}"},
+		{"release", "%{RELEASE}"},
+		{"arch", "%{ARCH}"},
 		{"sourcerpm", "%|SOURCERPM?{%{SOURCERPM}}|"},
 	}
 	for _, d := range []string{"PROVIDE", "REQUIRE", "CONFLICT", "OBSOLETE", "RECOMMEND", "SUGGEST", "SUPPLEMENT", "ENHANCE"} {
@@ -57,10 +61,14 @@ func each(tags ...string) string {
 // ours are the same fields of a header of ours.
 func ours(h *Header) (map[string]string, error) {
 	n := h.NEVRA()
-	out := map[string]string{"name": n.Name, "epoch": strconv.Itoa(int(n.Epoch)), "version": n.Version, "release": n.Release,
-		"arch": h.Text(TagArch), "sourcerpm": h.Text(TagSourceRPM)}
-	for name, get := range map[string]func() ([]Dependency, error){"provide": h.Provides, "require": h.Requires, "conflict": h.Conflicts,
-		"obsolete": h.Obsoletes, "recommend": h.Recommends, "suggest": h.Suggests, "supplement": h.Supplements, "enhance": h.Enhances} {
+	out := map[string]string{
+		"name": n.Name, "epoch": strconv.Itoa(int(n.Epoch)), "version": n.Version, "release": n.Release,
+		"arch": h.Text(TagArch), "sourcerpm": h.Text(TagSourceRPM),
+	}
+	for name, get := range map[string]func() ([]Dependency, error){
+		"provide": h.Provides, "require": h.Requires, "conflict": h.Conflicts,
+		"obsolete": h.Obsoletes, "recommend": h.Recommends, "suggest": h.Suggests, "supplement": h.Supplements, "enhance": h.Enhances,
+	} {
 		deps, err := get()
 		if err != nil {
 			return nil, err
@@ -88,8 +96,10 @@ func oursScripts(h *Header, out map[string]string) error {
 	if err != nil {
 		return err
 	}
-	tags := map[string]string{"pretrans": "pretrans", "pre": "prein", "post": "postin", "preun": "preun", "postun": "postun",
-		"posttrans": "posttrans", "verify": "verifyscript"}
+	tags := map[string]string{
+		"pretrans": "pretrans", "pre": "prein", "post": "postin", "preun": "preun", "postun": "postun",
+		"posttrans": "posttrans", "verify": "verifyscript",
+	}
 	for _, name := range tags {
 		out[name], out[name+"prog"] = partSep+"0", ""
 	}

@@ -12,8 +12,16 @@ import (
 
 func someEntries() []entry {
 	return []entry{
-		{TagName, "foo"}, {TagEpoch, []uint32{3}}, {TagVersion, "1"}, {TagRelease, "2"}, {TagArch, "noarch"}, {TagSourceRPM, "foo-1-2.src.rpm"},
-		{TagBaseNames, []string{"a", "", "c"}}, {TagFileModes, []uint16{0o100644, 1, 2}}, {TagLongSize, []uint64{1 << 40}}, {261, []byte{1, 0, 2}},
+		{TagName, "foo"},
+		{TagEpoch, []uint32{3}},
+		{TagVersion, "1"},
+		{TagRelease, "2"},
+		{TagArch, "noarch"},
+		{TagSourceRPM, "foo-1-2.src.rpm"},
+		{TagBaseNames, []string{"a", "", "c"}},
+		{TagFileModes, []uint16{0o100644, 1, 2}},
+		{TagLongSize, []uint64{1 << 40}},
+		{261, []byte{1, 0, 2}},
 	}
 }
 

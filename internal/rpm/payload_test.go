@@ -263,9 +263,11 @@ func TestPayloadFaults(t *testing.T) {
 		{"link of another size", testPackage{members: []member{{path: "/l", mode: symlink, content: "a", entryBytes: "bb"}}}, "link /l has 2 bytes"},
 		{"directory with content", testPackage{members: []member{{path: "/d", mode: dir, entryBytes: "x"}}}, "/d has 1 bytes"},
 		{"hard links without content", testPackage{members: []member{
-			{path: "/a", mode: regular, content: "x", inode: 3, entrySize: -1}, {path: "/b", mode: regular, content: "x", inode: 3, entrySize: -1}}}, "/b has 0 bytes, in the header 1"},
+			{path: "/a", mode: regular, content: "x", inode: 3, entrySize: -1}, {path: "/b", mode: regular, content: "x", inode: 3, entrySize: -1},
+		}}, "/b has 0 bytes, in the header 1"},
 		{"an earlier hard link with other content", testPackage{members: []member{
-			{path: "/a", mode: regular, content: "x", inode: 3, entryBytes: "yy"}, {path: "/b", mode: regular, content: "x", inode: 3}}}, "/a has 2 bytes"},
+			{path: "/a", mode: regular, content: "x", inode: 3, entryBytes: "yy"}, {path: "/b", mode: regular, content: "x", inode: 3},
+		}}, "/a has 2 bytes"},
 		{"no trailer", testPackage{members: []member{a}, trailer: "none"}, "unexpected EOF"},
 		{"another magic", testPackage{members: []member{a}, trailer: "070707"}, `cpio magic "070707"`},
 		{"a number that is none", testPackage{members: []member{a}, trailer: "070701" + strings.Repeat("z", 200)}, `cpio number "zzzzzzzz"`},
@@ -298,11 +300,15 @@ func TestPayloadAsRPM(t *testing.T) {
 		want    []string
 	}{
 		{"an earlier hard link with the content too", []member{
-			{path: "/a", mode: regular, content: "x", inode: 3}, {path: "/b", mode: regular, content: "x", inode: 3}}, []string{"/a", "/b x"}},
+			{path: "/a", mode: regular, content: "x", inode: 3}, {path: "/b", mode: regular, content: "x", inode: 3},
+		}, []string{"/a", "/b x"}},
 		{"inode 0 is no hard link", []member{
-			{path: "/a", mode: regular, content: "x"}, {path: "/b", mode: regular, content: "y"}}, []string{"/a x", "/b y"}},
-		{"a ghost links nothing", []member{{path: "/a", mode: regular, content: "x", inode: 3},
-			{path: "/b", mode: regular, content: "x", inode: 3, flags: FileGhost, noEntry: true}}, []string{"/a x"}},
+			{path: "/a", mode: regular, content: "x"}, {path: "/b", mode: regular, content: "y"},
+		}, []string{"/a x", "/b y"}},
+		{"a ghost links nothing", []member{
+			{path: "/a", mode: regular, content: "x", inode: 3},
+			{path: "/b", mode: regular, content: "x", inode: 3, flags: FileGhost, noEntry: true},
+		}, []string{"/a x"}},
 		{"a ghost that is there", []member{{path: "/a", mode: regular, content: "x", flags: FileGhost}}, []string{"/a"}},
 		{"a name without ./", []member{{path: "/a", mode: regular, content: "x", name: "a"}}, []string{"/a x"}},
 		{"an absolute name", []member{{path: "/a", mode: regular, content: "x", name: "/a"}}, []string{"/a x"}},

@@ -30,7 +30,8 @@ func TestParseRich(t *testing.T) {
 		{text: "(a with b < 2)", want: &Rich{Op: RichWith, Operands: []*Rich{leaf("a"), leaf("b < 2")}}},
 		{text: "(a without b)", want: &Rich{Op: RichWithout, Operands: []*Rich{leaf("a"), leaf("b")}}},
 		{text: "((a or b) if (c and d))", want: &Rich{Op: RichIf, Operands: []*Rich{
-			{Op: RichOr, Operands: []*Rich{leaf("a"), leaf("b")}}, {Op: RichAnd, Operands: []*Rich{leaf("c"), leaf("d")}}}}},
+			{Op: RichOr, Operands: []*Rich{leaf("a"), leaf("b")}}, {Op: RichAnd, Operands: []*Rich{leaf("c"), leaf("d")}},
+		}}},
 		{text: "(libx.so.1()(64bit) or libx.so.2(X_1)(64bit) = 3)", want: &Rich{Op: RichOr, Operands: []*Rich{leaf("libx.so.1()(64bit)"), leaf("libx.so.2(X_1)(64bit) = 3")}}},
 		{text: "(a)", want: leaf("a"), say: "a"},
 		{text: "( a  and\tb )", want: &Rich{Op: RichAnd, Operands: []*Rich{leaf("a"), leaf("b")}}, say: "(a and b)"},

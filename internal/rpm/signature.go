@@ -259,7 +259,7 @@ func (k *Keyring) verifyBytes(sig *packet.Signature, text bool, parts ...[]byte)
 	}
 	for _, c := range cs {
 		for _, b := range parts {
-			c.Write(b) // a hash takes everything
+			_, _ = c.Write(b) // a hash takes everything
 		}
 	}
 	return finishAll(cs)

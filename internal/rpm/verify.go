@@ -444,7 +444,7 @@ func (b *body) read(f *PackageFile) error {
 		}
 		for _, p := range b.parts {
 			if from, to := max(p.from, pos), min(p.to, pos+int64(n)); from < to {
-				p.Write(buf[from-pos : to-pos]) // a hash takes everything
+				_, _ = p.Write(buf[from-pos : to-pos]) // a hash takes everything
 			}
 		}
 		pos += int64(n)

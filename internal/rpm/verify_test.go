@@ -76,8 +76,10 @@ func TestVerify(t *testing.T) {
 		{name: "other key, allowed", pkg: testPackage{signatures: by(other, TagRSAHeader)}, opts: VerifyOptions{AllowUnsigned: true}, unnamed: true},
 		{name: "other key, old signature", pkg: testPackage{noPayload: true, signatures: whole(other, TagSigPGP)}, want: KindWrongKey},
 		{name: "wrong signature", pkg: testPackage{signatures: func(h, p []byte) []entry { return []entry{{TagRSAHeader, broken(h, p)}} }}, want: KindBadSignature},
-		{name: "wrong signature, unsigned allowed", pkg: testPackage{signatures: func(h, p []byte) []entry { return []entry{{TagRSAHeader, broken(h, p)}} }},
-			opts: VerifyOptions{AllowUnsigned: true}, want: KindBadSignature},
+		{
+			name: "wrong signature, unsigned allowed", pkg: testPackage{signatures: func(h, p []byte) []entry { return []entry{{TagRSAHeader, broken(h, p)}} }},
+			opts: VerifyOptions{AllowUnsigned: true}, want: KindBadSignature,
+		},
 		{name: "one good, one wrong", pkg: testPackage{signatures: func(h, p []byte) []entry {
 			return []entry{{TagDSAHeader, sign(t, signer, h)}, {TagRSAHeader, broken(h, p)}}
 		}}, want: KindBadSignature},
@@ -118,12 +120,16 @@ func TestVerify(t *testing.T) {
 		{name: "size says less", pkg: testPackage{signatures: func(h, p []byte) []entry {
 			return []entry{{TagSigSize, []uint32{uint32(len(h) + len(p) - 1)}}}
 		}}, want: KindMalformed},
-		{name: "checksum differs", pkg: testPackage{signatures: by(signer, TagRSAHeader)},
-			opts: VerifyOptions{Checksum: Checksum{"sha256", strings.Repeat("0", 64)}}, want: KindBadDigest},
+		{
+			name: "checksum differs", pkg: testPackage{signatures: by(signer, TagRSAHeader)},
+			opts: VerifyOptions{Checksum: Checksum{"sha256", strings.Repeat("0", 64)}}, want: KindBadDigest,
+		},
 		{name: "payload digest of the wrong length", pkg: testPackage{signatures: by(signer, TagRSAHeader), headerAdd: []entry{{TagPayloadSHA512, "00"}}}, want: KindMalformed},
 		{name: "wrong second payload digest", pkg: testPackage{signatures: by(signer, TagRSAHeader), headerAdd: []entry{{TagPayloadSHA3, strings.Repeat("0", 64)}}}, want: KindBadDigest},
-		{name: "MD5 payload digest counts for nothing", pkg: testPackage{noPayload: true, signatures: by(signer, TagRSAHeader),
-			headerAdd: []entry{{TagPayloadSHA256, []string{strings.Repeat("0", 32)}}, {TagPayloadDigestAlgo, []uint32{1}}}}, want: KindUnsigned},
+		{name: "MD5 payload digest counts for nothing", pkg: testPackage{
+			noPayload: true, signatures: by(signer, TagRSAHeader),
+			headerAdd: []entry{{TagPayloadSHA256, []string{strings.Repeat("0", 32)}}, {TagPayloadDigestAlgo, []uint32{1}}},
+		}, want: KindUnsigned},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.pkg.members = oneFile()
@@ -263,8 +269,15 @@ func TestOpenPackageFaults(t *testing.T) {
 		at   int
 		to   byte
 	}{
-		{"magic", 0, 0}, {"major", 4, 2}, {"signature type", 79, 1}, {"signature header's magic", 96, 0}, {"its entries", 96 + 8, 1},
-		{"its data", 96 + 12, 0xff}, {"its region", 96 + 16 + 3, 63}, {"header's magic", int(f.headerStart), 0}, {"its region's type", int(f.headerStart) + 16 + 7, 6},
+		{"magic", 0, 0},
+		{"major", 4, 2},
+		{"signature type", 79, 1},
+		{"signature header's magic", 96, 0},
+		{"its entries", 96 + 8, 1},
+		{"its data", 96 + 12, 0xff},
+		{"its region", 96 + 16 + 3, 63},
+		{"header's magic", int(f.headerStart), 0},
+		{"its region's type", int(f.headerStart) + 16 + 7, 6},
 	} {
 		b := bytes.Clone(whole)
 		b[test.at] = test.to

@@ -178,8 +178,10 @@ func rpmInstall(t testing.TB, paths ...string) (string, error) {
 	if err := os.MkdirAll(root+"/var/lib/rpm", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	arguments := []string{"--root", root, "--dbpath", "/var/lib/rpm", "-i", "--justdb", "--nodeps", "--nosignature",
-		"--noscripts", "--notriggers", "--ignorearch", "--ignoreos", "--ignoresize"}
+	arguments := []string{
+		"--root", root, "--dbpath", "/var/lib/rpm", "-i", "--justdb", "--nodeps", "--nosignature",
+		"--noscripts", "--notriggers", "--ignorearch", "--ignoreos", "--ignoresize",
+	}
 	out, err := run(t, "rpm", append(arguments, paths...)...)
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)

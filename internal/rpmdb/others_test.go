@@ -341,7 +341,7 @@ func TestReadReal(t *testing.T) {
 				arguments = append([]string{"--define", "_db_backend bdb_ro"}, arguments...)
 			}
 			var want, ours []string
-			for _, line := range strings.Split(mustRun(t, "rpm", arguments...), "\n") {
+			for line := range strings.SplitSeq(mustRun(t, "rpm", arguments...), "\n") {
 				if strings.Count(line, " ") == 1 {
 					want = append(want, strings.Replace(line, "(none)", "", 1))
 				}

@@ -203,7 +203,7 @@ func TestChanges(t *testing.T) {
 
 func sorted(text string) []string {
 	var out []string
-	for _, line := range strings.Split(text, "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		if line != "" && !strings.HasPrefix(line, "rpm:") {
 			out = append(out, line)
 		}

@@ -254,5 +254,5 @@ func (l *large) write(w io.Writer, p *largePackage, number, generation int) {
 		text = strings.ReplaceAll(text, is, strings.TrimSuffix(is, `"`)+`.1"`)
 		text = strings.ReplaceAll(text, "-"+p.version+"-"+p.release+".", "-"+p.version+"-"+p.release+".1.")
 	}
-	io.WriteString(w, text)
+	_, _ = io.WriteString(w, text) // w says at its end what went wrong
 }

@@ -98,15 +98,6 @@ type FileTrigger struct {
 	Body     string
 }
 
-// NEVRA is NAME-[EPOCH:]VERSION-RELEASE.ARCH.
-func (p *Package) NEVRA() string {
-	epoch, version, release := p.evr()
-	if epoch != 0 {
-		version = fmt.Sprintf("%d:%s", epoch, version)
-	}
-	return p.Name + "-" + version + "-" + release + "." + p.arch()
-}
-
 // FileName is NAME-VERSION-RELEASE.ARCH.rpm.
 func (p *Package) FileName() string {
 	_, version, release := p.evr()

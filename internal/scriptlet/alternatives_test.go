@@ -62,7 +62,7 @@ func debianAlternatives(t *testing.T, from string) {
 			dir := linkedCopy(t, programs)
 			alternativesIn(t, dir)
 			f := fsOf(hostTree(t, dir))
-			for _, line := range strings.Split(c.calls, "\n") {
+			for line := range strings.SplitSeq(c.calls, "\n") {
 				if tamper(t, f, dir, line) {
 					continue
 				}
@@ -184,7 +184,7 @@ func TestChkconfigAlternatives(t *testing.T) {
 			dir := t.TempDir()
 			alternativesIn(t, dir)
 			f := fsOf(hostTree(t, dir))
-			for _, line := range strings.Split(c.calls, "\n") {
+			for line := range strings.SplitSeq(c.calls, "\n") {
 				if !tamper(t, f, "", line) {
 					callNative(t, f, "", append([]string{"/usr/sbin/alternatives"}, strings.Fields(line)...)...)
 				}

@@ -41,7 +41,7 @@ func TestAuthselect(t *testing.T) {
 				withFile(t, p, content, 0o644)(f)
 			}
 			var out strings.Builder
-			for _, call := range strings.Split(c.Name, ";") {
+			for call := range strings.SplitSeq(c.Name, ";") {
 				words := strings.Fields(call)
 				status := callTool(t, f, words[0], slices.DeleteFunc(words[1:], func(w string) bool { return w == "" })...)
 				if words[0] == "authselect" {

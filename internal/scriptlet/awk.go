@@ -188,8 +188,10 @@ const (
 )
 
 func runAwk(r *toolRun) error {
-	a := &awk{toolRun: r, functions: map[string]*awkFunction{}, globals: map[string]awkValue{}, arrays: map[string]*awkArray{},
-		regexes: map[string]*regex{}, files: map[string]*bytes.Buffer{}, readers: map[string][]byte{}}
+	a := &awk{
+		toolRun: r, functions: map[string]*awkFunction{}, globals: map[string]awkValue{}, arrays: map[string]*awkArray{},
+		regexes: map[string]*regex{}, files: map[string]*bytes.Buffer{}, readers: map[string][]byte{},
+	}
 	for name, v := range map[string]string{"FS": " ", "OFS": " ", "ORS": "\n", "RS": "\n", "SUBSEP": "\x1c", "CONVFMT": "%.6g", "OFMT": "%.6g", "FILENAME": ""} {
 		a.globals[name] = awkText(v)
 	}

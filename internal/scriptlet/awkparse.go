@@ -26,11 +26,15 @@ type awkParser struct {
 	noIn   bool
 }
 
-var awkKeywords = []string{"BEGIN", "END", "function", "func", "if", "else", "while", "for", "do", "break", "continue", "next", "nextfile",
-	"exit", "return", "delete", "in", "getline", "print", "printf"}
+var awkKeywords = []string{
+	"BEGIN", "END", "function", "func", "if", "else", "while", "for", "do", "break", "continue", "next", "nextfile",
+	"exit", "return", "delete", "in", "getline", "print", "printf",
+}
 
-var awkBuiltins = []string{"length", "substr", "index", "split", "sub", "gsub", "gensub", "match", "sprintf", "int", "sqrt", "exp", "log", "sin",
-	"cos", "atan2", "rand", "srand", "tolower", "toupper", "system", "close", "fflush", "systime", "strftime", "mktime"}
+var awkBuiltins = []string{
+	"length", "substr", "index", "split", "sub", "gsub", "gensub", "match", "sprintf", "int", "sqrt", "exp", "log", "sin",
+	"cos", "atan2", "rand", "srand", "tolower", "toupper", "system", "close", "fflush", "systime", "strftime", "mktime",
+}
 
 func (a *awk) parse(src string) error {
 	if len(src) > maxAwkProgram {

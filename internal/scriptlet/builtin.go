@@ -57,7 +57,7 @@ func (s *shell) doDot(ctx context.Context, args []string) (int, error) {
 	}
 	file := args[0]
 	if !strings.Contains(file, "/") {
-		for _, d := range strings.Split(s.path(), ":") {
+		for d := range strings.SplitSeq(s.path(), ":") {
 			if n, err := s.m.fs.Stat(s.dir, d+"/"+file); err == nil && n.IsRegular() {
 				file = d + "/" + file
 				break
@@ -705,7 +705,7 @@ func symbolicMask(mask uint32) string {
 // maskOf applies a symbolic mode to a mask.
 func maskOf(text string, mask uint32) (uint32, bool) {
 	allowed := ^mask & 0o777
-	for _, clause := range strings.Split(text, ",") {
+	for clause := range strings.SplitSeq(text, ",") {
 		i := strings.IndexAny(clause, "+-=")
 		if i < 0 {
 			return 0, false

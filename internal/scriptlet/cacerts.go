@@ -323,8 +323,10 @@ func parseTrustedCertificate(b []byte) ([]attributes, bool) {
 	a.setBool("x-distrusted", len(trusts) == 0)
 	attach := func(oid string, value []byte) attributes {
 		id, _ := oidDER(oid)
-		return attributes{"class": number(classExtension), "public-key-info": c.publicKey,
-			"value": encodeDER(tagSequence, id, encodeDER(tagOctetString, value))}
+		return attributes{
+			"class": number(classExtension), "public-key-info": c.publicKey,
+			"value": encodeDER(tagSequence, id, encodeDER(tagOctetString, value)),
+		}
 	}
 	some := trusts
 	if len(some) == 0 {

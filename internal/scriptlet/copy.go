@@ -114,7 +114,7 @@ func newCopier(r *toolRun) (*copier, error) {
 		default:
 			continue
 		}
-		for _, what := range strings.Split(list, ",") {
+		for what := range strings.SplitSeq(list, ",") {
 			switch what {
 			case "mode":
 				c.mode = on
@@ -318,7 +318,7 @@ func (c *copier) copyFile(n *rootfs.Node, src, dst string) error {
 			return err
 		}
 	}
-	if oldLink, lerr = c.FS.Lstat(c.Dir, dst); lerr == nil && (r.has("remove-destination", "symbolic-link", "link") || !dereferenced || !n.IsRegular() || old == nil) {
+	if _, lerr = c.FS.Lstat(c.Dir, dst); lerr == nil && (r.has("remove-destination", "symbolic-link", "link") || !dereferenced || !n.IsRegular() || old == nil) {
 		if old == nil && dereferenced && n.IsRegular() && !r.has("remove-destination", "force") {
 			r.complain("not writing through dangling symlink '%s'", dst)
 			return nil

@@ -99,7 +99,7 @@ func (r *toolRun) readDesktopFiles(dir, prefix string, types desktopTypes, depth
 func mimeTypesOf(text string) []string {
 	const group = "Desktop Entry"
 	keys, at, seen := map[string]string{}, "", false
-	for _, line := range strings.Split(text, "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		line = strings.TrimLeft(strings.TrimSuffix(line, "\r"), " \t\r\f\v")
 		switch name, value, isKey := strings.Cut(line, "="); {
 		case line == "" || line[0] == '#':

@@ -274,8 +274,10 @@ func TestClassify(t *testing.T) {
 		{sh("post", "systemctl preset a || :"), Reading{Class: ClassKnown, Commands: []string{"systemctl"}}},
 		{sh("post", "[ -x /a ] && restorecon a"), Reading{Class: ClassNoOp, Commands: []string{"restorecon"}}},
 		{sh("post", "getent group x >/dev/null || groupadd -r x\nexit 0"), Reading{Class: ClassKnown, Commands: []string{"getent", "groupadd"}}},
-		{sh("post", "f() { ln -s a b; }; f; if true; then /usr/bin/frobnicate -x || :; fi; x=$(cat y)"),
-			Reading{Class: ClassUnknown, Commands: []string{"ln", "cat"}, Unknown: []string{"/usr/bin/frobnicate"}}},
+		{
+			sh("post", "f() { ln -s a b; }; f; if true; then /usr/bin/frobnicate -x || :; fi; x=$(cat y)"),
+			Reading{Class: ClassUnknown, Commands: []string{"ln", "cat"}, Unknown: []string{"/usr/bin/frobnicate"}},
+		},
 		{sh("post", "command rm -f x; exec ldconfig"), Reading{Class: ClassKnown, Commands: []string{"rm", "ldconfig"}}},
 		{sh("post", "$CMD a"), Reading{Class: ClassNothing}},
 		{sh("post", "if then"), Reading{Class: ClassUnknown, Why: "1:1: `if` must be followed by a statement list"}},
@@ -285,8 +287,10 @@ func TestClassify(t *testing.T) {
 		{rpm.Scriptlet{Slot: "post", Interpreter: []string{"/sbin/ldconfig"}}, Reading{Class: ClassKnown, Commands: []string{"ldconfig"}}},
 		{rpm.Scriptlet{Slot: "post", Interpreter: []string{"<lua>"}, Body: "x()"}, Reading{Class: ClassLua}},
 		{rpm.Scriptlet{Slot: "post", Interpreter: []string{"/usr/bin/perl"}, Body: "x()"}, Reading{Class: ClassUnknown, Why: "slim does not interpret scripts of perl"}},
-		{rpm.Scriptlet{Slot: "post", Interpreter: []string{"/bin/sh"}, Body: "%{name}", Flags: rpm.ScriptQFormat},
-			Reading{Class: ClassUnknown, Why: "query formats are not expanded in scriptlets"}},
+		{
+			rpm.Scriptlet{Slot: "post", Interpreter: []string{"/bin/sh"}, Body: "%{name}", Flags: rpm.ScriptQFormat},
+			Reading{Class: ClassUnknown, Why: "query formats are not expanded in scriptlets"},
+		},
 	} {
 		if d := cmp.Diff(test.want, Classify(test.s)); d != "" {
 			t.Errorf("%q (-want +got):\n%s", test.s.Body, d)

@@ -335,7 +335,7 @@ const findArguments = "-name -iname -path -ipath -wholename -iwholename -lname -
 
 func (f *finder) argument(name, arg string) (findTest, error) {
 	glob := func(text func(x *found) string, fold bool) findTest {
-		return func(x *found) (bool, error) { return matchGlob(arg, text(x), true, fold), nil }
+		return func(x *found) (bool, error) { return matchGlob(arg, text(x), fold), nil }
 	}
 	switch name {
 	case "-name", "-iname":
@@ -454,7 +454,7 @@ func (f *finder) size(arg string) (findTest, error) {
 func (f *finder) kind(name, arg string) (findTest, error) {
 	kinds := map[string]uint32{"f": rpm.ModeRegular, "d": rpm.ModeDir, "l": rpm.ModeSymlink, "c": rpm.ModeChar, "b": rpm.ModeBlock, "p": 0o010000, "s": 0o140000}
 	var wanted []uint32
-	for _, k := range strings.Split(arg, ",") {
+	for k := range strings.SplitSeq(arg, ",") {
 		if kinds[k] == 0 {
 			return nil, f.die(1, "Unknown argument to %s: %s", name, arg)
 		}

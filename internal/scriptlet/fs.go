@@ -346,7 +346,7 @@ func (f *FS) MkdirAll(dir, p string, mode uint32) error {
 	if strings.HasPrefix(p, "/") {
 		at = "/"
 	}
-	for _, name := range strings.Split(strings.Trim(p, "/"), "/") {
+	for name := range strings.SplitSeq(strings.Trim(p, "/"), "/") {
 		at = at + "/" + name
 		n, err := f.Stat("/", at)
 		switch {

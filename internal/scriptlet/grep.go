@@ -165,8 +165,10 @@ func (g *grep) compile(syntax string) error {
 		return g.compilePerl(patterns, fold)
 	}
 	for _, p := range patterns {
-		re, err := compileRegex(p, regexOptions{extended: syntax == "extended-regexp", literal: syntax == "fixed-strings",
-			loose: true, fold: fold, wholeLine: g.has("line-regexp"), wholeWord: g.has("word-regexp")})
+		re, err := compileRegex(p, regexOptions{
+			extended: syntax == "extended-regexp", literal: syntax == "fixed-strings",
+			loose: true, fold: fold, wholeLine: g.has("line-regexp"), wholeWord: g.has("word-regexp"),
+		})
 		if fatal(err) {
 			return err
 		}
@@ -228,7 +230,7 @@ func (g *grep) directory(dir string, bare bool) error {
 			}
 		}
 		if n.IsDir() {
-			if slices.ContainsFunc(g.values("exclude-dir"), func(x string) bool { return matchGlob(x, name, true, false) }) {
+			if slices.ContainsFunc(g.values("exclude-dir"), func(x string) bool { return matchGlob(x, name, false) }) {
 				continue
 			}
 			if err := g.directory(p, bare); err != nil {
@@ -237,7 +239,7 @@ func (g *grep) directory(dir string, bare bool) error {
 			continue
 		}
 		in, out := g.values("include"), g.values("exclude")
-		matches := func(x string) bool { return matchGlob(x, path.Base(name), true, false) }
+		matches := func(x string) bool { return matchGlob(x, path.Base(name), false) }
 		if !n.IsRegular() || len(in) > 0 && !slices.ContainsFunc(in, matches) || slices.ContainsFunc(out, matches) {
 			continue
 		}

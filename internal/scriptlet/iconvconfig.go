@@ -162,7 +162,7 @@ func readGconvDir(r *toolRun, c *gconvConfig, where, dir string) (found bool, er
 // read takes over the lines of one file.
 func (c *gconvConfig) read(content, dir string) error {
 	const blanks = " \t\v\f\r\n"
-	for _, line := range strings.Split(content, "\n") {
+	for line := range strings.SplitSeq(content, "\n") {
 		line, _, _ = strings.Cut(line, "#")
 		line, _, _ = strings.Cut(line, "\x00")
 		words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(blanks, r) })
@@ -227,7 +227,7 @@ func (c *gconvConfig) addBuiltins(big bool) {
 		{"ISO-10646/UCS2/", nativeNames},
 		{reversed, reversedNames},
 	} {
-		for _, name := range strings.Fields(set.names) {
+		for name := range strings.FieldsSeq(set.names) {
 			c.addAlias(name, set.to)
 		}
 	}
@@ -235,8 +235,12 @@ func (c *gconvConfig) addBuiltins(big bool) {
 		name, set string
 		fromFirst bool // the conversion from the set is listed before the one to it
 	}{
-		{"ucs4", "ISO-10646/UCS4/", false}, {"ucs4le", "UCS-4LE//", false}, {"utf8", "ISO-10646/UTF8/", false},
-		{"ucs2", "ISO-10646/UCS2/", true}, {"ascii", "ANSI_X3.4-1968//", true}, {"ucs2reverse", reversed, true},
+		{"ucs4", "ISO-10646/UCS4/", false},
+		{"ucs4le", "UCS-4LE//", false},
+		{"utf8", "ISO-10646/UTF8/", false},
+		{"ucs2", "ISO-10646/UCS2/", true},
+		{"ascii", "ANSI_X3.4-1968//", true},
+		{"ucs2reverse", reversed, true},
 	} {
 		to := gconvModule{from: "INTERNAL", to: b.set, file: "=INTERNAL->" + b.name}
 		from := gconvModule{from: b.set, to: "INTERNAL", file: "=" + b.name + "->INTERNAL"}

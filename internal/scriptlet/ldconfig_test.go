@@ -89,8 +89,10 @@ func ldconfigCalls(t *testing.T, root string) {
 // librariesIn fills a directory with an ldconfig and libraries of all sorts.
 func librariesIn(t *testing.T, root, dir string) {
 	t.Helper()
-	for _, d := range []string{"/sbin", "/etc/ld.so.conf.d", "/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3", "/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v2",
-		"/lib/x86_64-linux-gnu/tls/haswell", "/lib/x86_64-linux-gnu/glibc-hwcaps/empty", "/lib/x86_64-linux-gnu/sse2", "/opt/extra", "/opt/loose", "/usr/lib", "/tmp", "/usr/local/lib"} {
+	for _, d := range []string{
+		"/sbin", "/etc/ld.so.conf.d", "/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3", "/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v2",
+		"/lib/x86_64-linux-gnu/tls/haswell", "/lib/x86_64-linux-gnu/glibc-hwcaps/empty", "/lib/x86_64-linux-gnu/sse2", "/opt/extra", "/opt/loose", "/usr/lib", "/tmp", "/usr/local/lib",
+	} {
 		if err := os.MkdirAll(dir+d, 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -310,8 +310,10 @@ posix.setenv("A_VARIABLE", "of the script") posix.chdir("/etc") posix.umask("rwx
 		return 0, err
 	}
 	var got, stderr bytes.Buffer
-	status, err := runLua(context.Background(), luaScript{Body: body, Chunk: "p", Args: []string{"1"},
-		FS: fsOf(hostTree(t, root)), Host: &Host{}, Stdout: &got, Stderr: &stderr, Run: chroot})
+	status, err := runLua(context.Background(), luaScript{
+		Body: body, Chunk: "p", Args: []string{"1"},
+		FS: fsOf(hostTree(t, root)), Host: &Host{}, Stdout: &got, Stderr: &stderr, Run: chroot,
+	})
 	if status != 0 || err != nil {
 		t.Fatalf("%d, %v, %s", status, err, stderr.Bytes())
 	}
@@ -516,8 +518,10 @@ func FuzzLua(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2e9)
 		defer cancel()
-		_, err := runLua(ctx, luaScript{Body: body, FS: luaTree(t, luaRoot...), Host: &Host{}, Stdout: io.Discard, Stderr: io.Discard,
-			Run: func(context.Context, []string, io.Reader, io.Writer, io.Writer) (int, error) { return 0, nil }})
+		_, err := runLua(ctx, luaScript{
+			Body: body, FS: luaTree(t, luaRoot...), Host: &Host{}, Stdout: io.Discard, Stderr: io.Discard,
+			Run: func(context.Context, []string, io.Reader, io.Writer, io.Writer) (int, error) { return 0, nil },
+		})
 		_ = err // whatever it is: it ends, and does not panic
 	})
 }

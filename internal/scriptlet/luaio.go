@@ -138,10 +138,10 @@ func ioLibrary() map[string]luaFunc {
 func fileMethods() map[string]luaFunc {
 	return map[string]luaFunc{
 		"close": ioClose, "lines": fileLines, "seek": fileSeek,
-		"read":  func(c *luaCall) []any { f := c.file(1); return c.read(f, c.args[1:]) },
-		"write": func(c *luaCall) []any { f := c.file(1); return c.write(f, c.args[1:]) },
+		"read":  func(c *luaCall) []any { f := c.file(); return c.read(f, c.args[1:]) },
+		"write": func(c *luaCall) []any { f := c.file(); return c.write(f, c.args[1:]) },
 		"flush": func(c *luaCall) []any {
-			f := c.file(1)
+			f := c.file()
 			if err := f.flush(); err != nil {
 				return c.failed(f.name, err)
 			}
@@ -159,9 +159,9 @@ func (c *luaCall) standard(f *luaFile) []any {
 	return []any{f}
 }
 
-// file is an argument that is an open file.
-func (c *luaCall) file(i int) *luaFile {
-	u, ok := c.arg(i).(*lua.LUserData)
+// file is the first argument, which has to be an open file.
+func (c *luaCall) file() *luaFile {
+	u, ok := c.arg(1).(*lua.LUserData)
 	if ok {
 		if f, ok := u.Value.(*luaFile); ok {
 			if f.closed {
@@ -170,7 +170,7 @@ func (c *luaCall) file(i int) *luaFile {
 			return f
 		}
 	}
-	c.wrongType(i, "FILE*")
+	c.wrongType(1, "FILE*")
 	return nil
 }
 
@@ -202,7 +202,7 @@ func ioClose(c *luaCall) []any {
 	if c.none(1) {
 		return []any{true}
 	}
-	f := c.file(1)
+	f := c.file()
 	if f.atClose != nil {
 		f.closed = true
 		return f.atClose(c)
@@ -231,7 +231,7 @@ func ioLines(c *luaCall) []any {
 	return c.lines(f, c.args[1:], true)
 }
 
-func fileLines(c *luaCall) []any { return c.lines(c.file(1), c.args[1:], false) }
+func fileLines(c *luaCall) []any { return c.lines(c.file(), c.args[1:], false) }
 
 func (c *luaCall) lines(f *luaFile, formats []lua.LValue, closing bool) []any {
 	return []any{luaFunc(func(c *luaCall) []any {
@@ -368,7 +368,7 @@ func (c *luaCall) write(f *luaFile, values []lua.LValue) []any {
 }
 
 func fileSeek(c *luaCall) []any {
-	f := c.file(1)
+	f := c.file()
 	offset := c.optInteger(3, 0)
 	base := int64(f.at)
 	switch whence := c.optStr(2, "cur"); whence {
@@ -404,8 +404,10 @@ func ioPopen(c *luaCall) []any {
 		if out.over {
 			c.fail(&Limit{fmt.Sprintf("%d bytes of output", MaxOutput)})
 		}
-		return []any{&luaFile{name: "pipe", content: out.Bytes(), readable: true,
-			atClose: func(*luaCall) []any { return exited(status) }}}
+		return []any{&luaFile{
+			name: "pipe", content: out.Bytes(), readable: true,
+			atClose: func(*luaCall) []any { return exited(status) },
+		}}
 	case "w":
 		f := &luaFile{name: "pipe", writable: true}
 		f.atClose = func(c *luaCall) []any {
@@ -539,9 +541,17 @@ func osDate(c *luaCall) []any {
 	when := time.Unix(c.optInteger(2, c.s.FS.Now()), 0).UTC()
 	format = strings.TrimPrefix(format, "!")
 	if strings.HasPrefix(format, "*t") {
-		return []any{luaTable{{"year", when.Year()}, {"month", int(when.Month())}, {"day", when.Day()}, {"hour", when.Hour()},
-			{"min", when.Minute()}, {"sec", when.Second()}, {"yday", when.YearDay()}, {"wday", int(when.Weekday()) + 1},
-			{"isdst", false}}}
+		return []any{luaTable{
+			{"year", when.Year()},
+			{"month", int(when.Month())},
+			{"day", when.Day()},
+			{"hour", when.Hour()},
+			{"min", when.Minute()},
+			{"sec", when.Second()},
+			{"yday", when.YearDay()},
+			{"wday", int(when.Weekday()) + 1},
+			{"isdst", false},
+		}}
 	}
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {

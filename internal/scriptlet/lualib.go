@@ -357,7 +357,7 @@ func (m *luaMachine) require(L *lua.LState, exists, readFile *lua.LFunction) int
 		return 1
 	}
 	var tried strings.Builder
-	for _, template := range strings.Split(lua.LVAsString(pkg.RawGetString("path")), ";") {
+	for template := range strings.SplitSeq(lua.LVAsString(pkg.RawGetString("path")), ";") {
 		p := strings.ReplaceAll(template, "?", strings.ReplaceAll(name, ".", "/"))
 		if L.Push(exists); !luaTruth(L, p) {
 			fmt.Fprintf(&tried, "\n\tno file '%s'", p)

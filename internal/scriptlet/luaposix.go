@@ -115,9 +115,11 @@ func (c *luaCall) done(info string, err error) []any {
 func posixErrno(c *luaCall) []any {
 	text := "Success"
 	if c.p.errno != 0 {
-		for _, err := range []error{fs.ErrNotExist, fs.ErrExist, fs.ErrInvalid, errors.New("operation not permitted"),
+		for _, err := range []error{
+			fs.ErrNotExist, fs.ErrExist, fs.ErrInvalid, errors.New("operation not permitted"),
 			errors.New("not a directory"), errors.New("is a directory"), errors.New("directory not empty"),
-			errors.New("no child processes"), errors.New("file name too long"), errors.New("too many levels of symbolic links")} {
+			errors.New("no child processes"), errors.New("file name too long"), errors.New("too many levels of symbolic links"),
+		} {
 			if n, _ := errorNumber(err); n == c.p.errno {
 				text = errorText(err)
 			}
@@ -471,8 +473,15 @@ func posixGetpasswd(c *luaCall) []any {
 	if u == nil {
 		return []any{nil}
 	}
-	return c.selected(2, luaTable{{"name", u.Name}, {"uid", int64(u.UID)}, {"gid", int64(u.GID)}, {"dir", u.Home},
-		{"shell", u.Shell}, {"gecos", u.Gecos}, {"passwd", u.Password}})
+	return c.selected(2, luaTable{
+		{"name", u.Name},
+		{"uid", int64(u.UID)},
+		{"gid", int64(u.GID)},
+		{"dir", u.Home},
+		{"shell", u.Shell},
+		{"gecos", u.Gecos},
+		{"passwd", u.Password},
+	})
 }
 
 func posixGetgroup(c *luaCall) []any {
@@ -590,9 +599,18 @@ func posixStat(c *luaCall) []any {
 		size = int64(len(n.Link))
 	}
 	return c.selected(2, luaTable{
-		{"mode", modeText(n.Mode)}, {"ino", inodeNumber(c.s.FS, n)}, {"dev", 1}, {"nlink", links(c.s.FS, n)},
-		{"uid", uid}, {"gid", gid}, {"size", size}, {"atime", n.MTime}, {"mtime", n.MTime}, {"ctime", n.MTime},
-		{"type", fileType(n.Mode)}, {"_mode", int64(n.Mode)},
+		{"mode", modeText(n.Mode)},
+		{"ino", inodeNumber(c.s.FS, n)},
+		{"dev", 1},
+		{"nlink", links(c.s.FS, n)},
+		{"uid", uid},
+		{"gid", gid},
+		{"size", size},
+		{"atime", n.MTime},
+		{"mtime", n.MTime},
+		{"ctime", n.MTime},
+		{"type", fileType(n.Mode)},
+		{"_mode", int64(n.Mode)},
 	})
 }
 

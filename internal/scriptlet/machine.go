@@ -131,7 +131,7 @@ func (m *machine) find(name, search, dir string) (*program, error) {
 		return nil, errNotFound
 	}
 	reason := errNotFound
-	for _, d := range strings.Split(search, ":") {
+	for d := range strings.SplitSeq(search, ":") {
 		p, err := m.executable(name, strings.TrimSuffix(d, "/")+"/"+name, dir)
 		if d == "" {
 			p, err = m.executable(name, "./"+name, dir)

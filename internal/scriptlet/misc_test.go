@@ -32,10 +32,19 @@ func TestMachineIDSetup(t *testing.T) {
 // What is not known must stop the build.
 func TestUnknownOptionsAreRefused(t *testing.T) {
 	for _, args := range [][]string{
-		{"ldconfig", "--frobnicate"}, {"ldconfig", "-c", "old"}, {"ldconfig", "-r", "/mnt"},
-		{"alternatives", "--config", "editor"}, {"alternatives", "--frobnicate"}, {"alternatives", "--test", "--list"},
-		{"systemd-tmpfiles", "--create", "--user"}, {"systemd-tmpfiles", "--create", "--root=/mnt"}, {"systemd-tmpfiles", "--image=x", "--create"},
-		{"iconvconfig", "--frobnicate"}, {"journalctl", "-b"}, {"systemd-hwdb", "query"}, {"systemd-machine-id-setup", "--print"},
+		{"ldconfig", "--frobnicate"},
+		{"ldconfig", "-c", "old"},
+		{"ldconfig", "-r", "/mnt"},
+		{"alternatives", "--config", "editor"},
+		{"alternatives", "--frobnicate"},
+		{"alternatives", "--test", "--list"},
+		{"systemd-tmpfiles", "--create", "--user"},
+		{"systemd-tmpfiles", "--create", "--root=/mnt"},
+		{"systemd-tmpfiles", "--image=x", "--create"},
+		{"iconvconfig", "--frobnicate"},
+		{"journalctl", "-b"},
+		{"systemd-hwdb", "query"},
+		{"systemd-machine-id-setup", "--print"},
 	} {
 		f := fsOf(hostTree(t, t.TempDir()))
 		for _, dir := range []string{"/etc/alternatives", "/var/lib/alternatives"} {
@@ -44,8 +53,10 @@ func TestUnknownOptionsAreRefused(t *testing.T) {
 			}
 		}
 		var out bytes.Buffer
-		_, err := nativeCommands()[args[0]](context.Background(), &Call{Args: args, Env: func(string) string { return "" }, Dir: "/",
-			Stdin: &out, Stdout: &out, Stderr: &out, FS: f, Host: &Host{Arch: "x86_64"}})
+		_, err := nativeCommands()[args[0]](context.Background(), &Call{
+			Args: args, Env: func(string) string { return "" }, Dir: "/",
+			Stdin: &out, Stdout: &out, Stderr: &out, FS: f, Host: &Host{Arch: "x86_64"},
+		})
 		var u *Unsupported
 		if !errors.As(err, &u) {
 			t.Errorf("%q: %v", args, err)

@@ -44,7 +44,7 @@ func noops() []noop {
 func noopCommands() map[string]Command {
 	all := map[string]Command{}
 	for _, n := range noops() {
-		for _, name := range strings.Fields(n.names) {
+		for name := range strings.FieldsSeq(n.names) {
 			all[name] = n.command()
 		}
 	}
@@ -74,7 +74,7 @@ func (r *toolRun) programThere() bool {
 	if strings.Contains(name, "/") {
 		return r.FS.Exists(r.Dir, name)
 	}
-	for _, dir := range strings.Split(scriptPath, ":") {
+	for dir := range strings.SplitSeq(scriptPath, ":") {
 		if r.FS.Exists("/", path.Join(dir, name)) {
 			return true
 		}

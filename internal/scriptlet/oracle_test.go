@@ -240,8 +240,8 @@ func smallRoot(t testing.TB, from string, programs ...string) string {
 		if err != nil { // a static program
 			return
 		}
-		for _, line := range strings.Split(string(out), "\n") {
-			for _, word := range strings.Fields(line) {
+		for line := range strings.SplitSeq(string(out), "\n") {
+			for word := range strings.FieldsSeq(line) {
 				if strings.HasPrefix(word, "/") && !copied[word] {
 					add(word)
 				}

@@ -22,7 +22,7 @@ func (f *FS) names() *names {
 		if err != nil {
 			return
 		}
-		for _, line := range strings.Split(string(b), "\n") {
+		for line := range strings.SplitSeq(string(b), "\n") {
 			p := strings.Split(line, ":")
 			if len(p) != fields || p[0] == "" {
 				continue
@@ -171,7 +171,7 @@ func parseMode(s string) (modeChange, bool) {
 		return modeChange{octal: true, value: uint32(v), digits: len(s)}, err == nil && v <= 0o7777
 	}
 	var m modeChange
-	for _, clause := range strings.Split(s, ",") {
+	for clause := range strings.SplitSeq(s, ",") {
 		i := 0
 		var who uint32
 		for ; i < len(clause) && strings.IndexByte("ugoa", clause[i]) >= 0; i++ {

@@ -104,8 +104,10 @@ type sedInput struct {
 func (s *sed) fail(format string, args ...any) error { return s.die(1, format, args...) }
 
 func runSed(r *toolRun) error {
-	s := &sed{toolRun: r, extended: r.has("regexp-extended"), quietly: r.has("quiet"), end: '\n', width: 70,
-		files: map[string]*bytes.Buffer{}, reads: map[string]*sedLines{}}
+	s := &sed{
+		toolRun: r, extended: r.has("regexp-extended"), quietly: r.has("quiet"), end: '\n', width: 70,
+		files: map[string]*bytes.Buffer{}, reads: map[string]*sedLines{},
+	}
 	if r.has("posix") {
 		return r.unsupported("the option --posix is not known here")
 	}

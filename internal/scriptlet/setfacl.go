@@ -17,7 +17,7 @@ func setACL(r *toolRun) error {
 	}
 	var entries []aclEntry
 	for _, value := range r.values("modify") {
-		for _, text := range strings.Split(value, ",") {
+		for text := range strings.SplitSeq(value, ",") {
 			e, ok := readACLEntry(text)
 			if !ok {
 				return r.unsupported("of access control lists only rights of one more user or group are known here, not %s", text)

@@ -104,7 +104,7 @@ func newBashRoot(t *testing.T) *bashRoot {
 	}
 	bin := tooltest.Path(t, "bash")
 	files := map[string]string{bin: "/usr/bin/bash"}
-	for _, word := range strings.Fields(tooltest.Run(t, nil, "ldd", bin)) {
+	for word := range strings.FieldsSeq(tooltest.Run(t, nil, "ldd", bin)) {
 		if strings.HasPrefix(word, "/") {
 			files[word] = word
 		}

@@ -67,8 +67,10 @@ func systemCommands() map[string]Command {
 		"whoami": tool("", func(r *toolRun) error { r.printf("root\n"); return nil }),
 		"zcat":   tool("force,f quiet,q stdout,c decompress,d", decompress),
 	}
-	for name, sum := range map[string]func() hash.Hash{"md5sum": md5.New, "sha1sum": sha1.New, "sha224sum": sha256.New224,
-		"sha256sum": sha256.New, "sha384sum": sha512.New384, "sha512sum": sha512.New} {
+	for name, sum := range map[string]func() hash.Hash{
+		"md5sum": md5.New, "sha1sum": sha1.New, "sha224sum": sha256.New224,
+		"sha256sum": sha256.New, "sha384sum": sha512.New384, "sha512sum": sha512.New,
+	} {
 		all[name] = tool("binary,b text,t check,c quiet status zero,z strict warn,w tag ignore-missing", digester(sum))
 	}
 	return all
@@ -458,8 +460,14 @@ func unixName(r *toolRun) error {
 	}
 	var out []string
 	for _, f := range []struct{ key, value string }{
-		{"kernel-name", "Linux"}, {"nodename", hostName}, {"kernel-release", kernelRelease}, {"kernel-version", "#1 SMP"},
-		{"machine", r.Host.Arch}, {"processor", ""}, {"hardware-platform", ""}, {"operating-system", "GNU/Linux"},
+		{"kernel-name", "Linux"},
+		{"nodename", hostName},
+		{"kernel-release", kernelRelease},
+		{"kernel-version", "#1 SMP"},
+		{"machine", r.Host.Arch},
+		{"processor", ""},
+		{"hardware-platform", ""},
+		{"operating-system", "GNU/Linux"},
 	} {
 		value := f.value
 		if value == "" && r.has(f.key) && !r.has("all") {
@@ -477,7 +485,7 @@ func unixName(r *toolRun) error {
 func (r *toolRun) groupIDs(name string, gid uint32) []uint32 {
 	ids := []uint32{gid}
 	b, _ := r.FS.ReadFile("/", "/etc/group")
-	for _, line := range strings.Split(string(b), "\n") {
+	for line := range strings.SplitSeq(string(b), "\n") {
 		f := strings.Split(line, ":")
 		if len(f) != 4 || !slices.Contains(strings.Split(f[3], ","), name) {
 			continue
@@ -919,7 +927,7 @@ func copyBlocks(r *toolRun) error {
 		}
 		number[key] = v
 	}
-	for _, c := range strings.Split(operands["conv"], ",") {
+	for c := range strings.SplitSeq(operands["conv"], ",") {
 		if !slices.Contains([]string{"", "notrunc", "fsync", "fdatasync", "sync", "noerror"}, c) || c == "sync" {
 			return r.unsupported("the conversion %s is not known here", c)
 		}
@@ -1027,13 +1035,6 @@ func isNull(s string) bool {
 
 // maxExpression bounds what is nested in an expression.
 const maxExpression = 500
-
-func (e *expressions) peek() string {
-	if e.at < len(e.args) {
-		return e.args[e.at]
-	}
-	return ""
-}
 
 func (e *expressions) take(words ...string) string {
 	if e.at < len(e.args) && slices.Contains(words, e.args[e.at]) {
@@ -1259,9 +1260,9 @@ func btoi(b bool) int {
 	return 0
 }
 
-// matchGlob is fnmatch(3) of a whole string; a * and a ? match a slash too where slash is set.
-func matchGlob(pattern, s string, slash, fold bool) bool {
-	return globMatch([]rune(pattern), []rune(s), slash, fold)
+// matchGlob is fnmatch(3) of a whole string; a * and a ? match a slash too.
+func matchGlob(pattern, s string, fold bool) bool {
+	return globMatch([]rune(pattern), []rune(s), true, fold)
 }
 
 func globMatch(p, s []rune, slash, fold bool) bool {

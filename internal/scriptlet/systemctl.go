@@ -106,8 +106,10 @@ func (u *units) directories() {
 		u.search = append(u.search, "/lib/systemd/system")
 	}
 	u.search = append(u.search, "/usr/lib/systemd/"+kind)
-	u.presets = []string{"/etc/systemd/" + kind + "-preset", "/run/systemd/" + kind + "-preset", "/usr/local/lib/systemd/" + kind + "-preset",
-		"/usr/lib/systemd/" + kind + "-preset"}
+	u.presets = []string{
+		"/etc/systemd/" + kind + "-preset", "/run/systemd/" + kind + "-preset", "/usr/local/lib/systemd/" + kind + "-preset",
+		"/usr/lib/systemd/" + kind + "-preset",
+	}
 }
 
 // unit is a unit file and what its [Install] section asks for.
@@ -250,7 +252,7 @@ func (n *unit) parseInstall(text string) {
 	lists := map[string]*[]string{"WantedBy": &n.wanted, "RequiredBy": &n.required, "UpheldBy": &n.upheld, "Alias": &n.aliases, "Also": &n.also}
 	install := false
 	var pending string
-	for _, line := range strings.Split(text, "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		line = strings.TrimSpace(line)
 		if pending != "" && (strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";")) {
 			continue
@@ -598,7 +600,7 @@ func (u *units) rules() []presetRule {
 		if err != nil {
 			continue
 		}
-		for _, line := range strings.Split(string(b), "\n") {
+		for line := range strings.SplitSeq(string(b), "\n") {
 			f := strings.Fields(line)
 			if len(f) < 2 || f[0] != "enable" && f[0] != "disable" {
 				continue
@@ -612,7 +614,7 @@ func (u *units) rules() []presetRule {
 // wantedByPreset says whether a unit is to be enabled, and which instances of a template. What no rule names is enabled.
 func wantedByPreset(rules []presetRule, name string) (enable bool, instances []string) {
 	for _, r := range rules {
-		if matchGlob(r.pattern, name, true, false) {
+		if matchGlob(r.pattern, name, false) {
 			if r.enable && isTemplate(name) && len(r.instances) > 0 {
 				for _, i := range r.instances {
 					instances = append(instances, strings.Replace(name, "@", "@"+i, 1))

@@ -153,7 +153,7 @@ func (s *sysusersRun) file(name string) error {
 	if err != nil {
 		return s.die(1, "Failed to open '%s': %s", name, errorText(err))
 	}
-	for _, line := range strings.Split(string(b), "\n") {
+	for line := range strings.SplitSeq(string(b), "\n") {
 		if err := s.parse(name, line); err != nil {
 			return err
 		}

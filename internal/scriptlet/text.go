@@ -291,7 +291,7 @@ func countText(r *toolRun) error {
 		c[1] = int64(len(bytes.Fields(content)))
 		c[2] = int64(utf8.RuneCount(content))
 		c[3] = int64(len(content))
-		for _, line := range bytes.Split(content, []byte("\n")) {
+		for line := range bytes.SplitSeq(content, []byte("\n")) {
 			width := int64(0)
 			for _, x := range string(line) {
 				if x == '\t' {
@@ -769,7 +769,7 @@ func base64Text(r *toolRun) error {
 type sortKey struct {
 	from, fromChar, to, toChar                                   int
 	numeric, general, version, fold, blanks, reverse, dictionary bool
-	printable, human, month, endBlanks                           bool
+	printable, endBlanks                                         bool
 }
 
 func (k *sortKey) flag(c byte, end bool) bool {
@@ -1027,7 +1027,7 @@ func compareVersions(a, b string) int {
 func cutVersionSuffix(s string) string {
 	for {
 		i := strings.LastIndexByte(s, '.')
-		if i < 1 || i+1 == len(s) || !(isVersionLetter(s[i+1])) {
+		if i < 1 || i+1 == len(s) || !isVersionLetter(s[i+1]) {
 			return s
 		}
 		for _, c := range []byte(s[i+1:]) {
@@ -1093,8 +1093,10 @@ func sortLines(r *toolRun) error {
 	}
 	s := &sorter{stable: r.has("stable"), unique: r.has("unique"), reverse: r.has("reverse")}
 	var global sortKey
-	for key, c := range map[string]byte{"numeric-sort": 'n', "general-numeric-sort": 'g', "version-sort": 'V', "ignore-case": 'f',
-		"reverse": 'r', "dictionary-order": 'd', "ignore-nonprinting": 'i', "ignore-leading-blanks": 'b'} {
+	for key, c := range map[string]byte{
+		"numeric-sort": 'n', "general-numeric-sort": 'g', "version-sort": 'V', "ignore-case": 'f',
+		"reverse": 'r', "dictionary-order": 'd', "ignore-nonprinting": 'i', "ignore-leading-blanks": 'b',
+	} {
 		if r.has(key) {
 			global.flag(c, false)
 		}

@@ -92,16 +92,16 @@ func runTmpfiles(r *toolRun) error {
 	replace, replacing := r.value("replace")
 	switch {
 	case !r.has("create", "remove", "clean"):
-		return t.quit(1, "You need to specify at least one of --clean, --create or --remove.")
+		return t.quit("You need to specify at least one of --clean, --create or --remove.")
 	case replacing && (!strings.HasPrefix(replace, "/") || !strings.HasSuffix(replace, ".conf")):
-		return t.quit(1, "The argument to --replace= must an absolute path to a config file")
+		return t.quit("The argument to --replace= must an absolute path to a config file")
 	case replacing && len(r.args) == 0:
-		return t.quit(1, "When --replace= is given, some configuration items must be specified")
+		return t.quit("When --replace= is given, some configuration items must be specified")
 	}
 	if needs, err := t.needsProc(); err != nil {
 		return err
 	} else if needs {
-		return t.quit(1, "/proc/ is not mounted, but required for successful operation of systemd-tmpfiles. "+
+		return t.quit("/proc/ is not mounted, but required for successful operation of systemd-tmpfiles. " +
 			"Please mount /proc/. Alternatively, consider using the --root= or --image= switches.")
 	}
 	t.names = t.FS.names()
@@ -112,10 +112,10 @@ func runTmpfiles(r *toolRun) error {
 	return t.work()
 }
 
-// quit ends the program with a message.
-func (t *tmpfiles) quit(status int, format string, args ...any) error {
+// quit ends the program with a message and the status 1.
+func (t *tmpfiles) quit(format string, args ...any) error {
 	t.log(format, args...)
-	t.status = status
+	t.status = 1
 	return errStop
 }
 
@@ -206,7 +206,7 @@ func (t *tmpfiles) readArguments() error {
 				}
 			}
 			if p == name {
-				return t.quit(1, "Failed to open '%s': %s", name, errorText(fs.ErrNotExist))
+				return t.quit("Failed to open '%s': %s", name, errorText(fs.ErrNotExist))
 			}
 		}
 		ok, err := t.readFile(p)
@@ -388,7 +388,7 @@ func (l *tmpLine) read(line string) error {
 // simplifyPath takes out double slashes and single dots, and slashes at the end.
 func simplifyPath(p string) string {
 	var out []string
-	for _, name := range strings.Split(p, "/") {
+	for name := range strings.SplitSeq(p, "/") {
 		if name != "" && name != "." {
 			out = append(out, name)
 		}
@@ -582,8 +582,10 @@ func (l *tmpLine) expand(s string, kind byte) (out string, known bool, err error
 		case 'B', 'o', 'w', 'W', 'A', 'M':
 			b.WriteString(l.release(map[byte]string{'B': "BUILD_ID", 'o': "ID", 'w': "VERSION_ID", 'W': "VARIANT_ID", 'A': "IMAGE_VERSION", 'M': "IMAGE_ID"}[c]))
 		case 'h', 'C', 'L', 'S', 't', 'T', 'V', 'u', 'g', 'U', 'G':
-			b.WriteString(map[byte]string{'h': "/root", 'C': "/var/cache", 'L': "/var/log", 'S': "/var/lib", 't': "/run", 'T': "/tmp",
-				'V': "/var/tmp", 'u': "root", 'g': "root", 'U': "0", 'G': "0"}[c])
+			b.WriteString(map[byte]string{
+				'h': "/root", 'C': "/var/cache", 'L': "/var/log", 'S': "/var/lib", 't': "/run", 'T': "/tmp",
+				'V': "/var/tmp", 'u': "root", 'g': "root", 'U': "0", 'G': "0",
+			}[c])
 		default:
 			if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
 				return "", false, l.wrong("Failed to replace specifiers in '%s': Invalid slot", s)
@@ -617,7 +619,7 @@ func (t *tmpfiles) release(key string) string {
 		if err != nil {
 			continue
 		}
-		for _, line := range strings.Split(string(b), "\n") {
+		for line := range strings.SplitSeq(string(b), "\n") {
 			if value, ok := strings.CutPrefix(line, key+"="); ok {
 				return strings.Trim(strings.TrimSpace(value), `"'`)
 			}
@@ -914,7 +916,7 @@ func (t *tmpfiles) makeParents(i *tmpItem) error {
 		return nil
 	}
 	at := ""
-	for _, name := range strings.Split(strings.Trim(dir, "/"), "/") {
+	for name := range strings.SplitSeq(strings.Trim(dir, "/"), "/") {
 		if name == "" {
 			continue
 		}
@@ -933,8 +935,10 @@ func (t *tmpfiles) makeParents(i *tmpItem) error {
 			return t.failed("Failed to mkdir \"%s\": %s", at, errorText(err))
 		}
 	}
-	kind := map[byte]uint32{'f': rpm.ModeRegular, 'F': rpm.ModeRegular, 'd': rpm.ModeDir, 'D': rpm.ModeDir, 'v': rpm.ModeDir, 'q': rpm.ModeDir,
-		'Q': rpm.ModeDir, 'p': rpm.ModeFIFO, 'L': rpm.ModeSymlink, 'c': rpm.ModeChar, 'b': rpm.ModeBlock}[i.kind]
+	kind := map[byte]uint32{
+		'f': rpm.ModeRegular, 'F': rpm.ModeRegular, 'd': rpm.ModeDir, 'D': rpm.ModeDir, 'v': rpm.ModeDir, 'q': rpm.ModeDir,
+		'Q': rpm.ModeDir, 'p': rpm.ModeFIFO, 'L': rpm.ModeSymlink, 'c': rpm.ModeChar, 'b': rpm.ModeBlock,
+	}[i.kind]
 	if n, err := t.FS.Lstat("/", i.path); kind != 0 && err == nil && n.Mode&rpm.ModeType != kind {
 		t.log("Wrong file type; rm -rf \"%s\"", i.path)
 		return t.FS.RemoveAll("/", i.path)
@@ -961,7 +965,7 @@ func (t *tmpfiles) safe(p string, follow bool) (*rootfs.Node, error) {
 			continue
 		}
 		if !at.IsDir() {
-			return nil, errors.New("Not a directory")
+			return nil, errors.New("not a directory")
 		}
 		n := t.FS.Tree().Node(path.Join(at.Path, name))
 		if n == nil {
@@ -976,7 +980,7 @@ func (t *tmpfiles) safe(p string, follow bool) (*rootfs.Node, error) {
 			continue
 		}
 		if links++; links > 32 {
-			return nil, errors.New("Too many levels of symbolic links")
+			return nil, errors.New("too many levels of symbolic links")
 		}
 		if strings.HasPrefix(n.Link, "/") {
 			root := t.FS.Tree().Node("/")

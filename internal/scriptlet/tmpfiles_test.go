@@ -180,8 +180,10 @@ func TestTmpfilesFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for p, content := range map[string]string{"/usr/lib/tmpfiles.d/a.conf": "d /run/vendor\n", "/etc/tmpfiles.d/a.conf": "d /run/admin\n",
-			"/usr/lib/tmpfiles.d/b.conf": "d /run/b\n", "/usr/lib/tmpfiles.d/c.conf": "d /run/c\n", "/etc/tmpfiles.d/README": "d /run/readme\n"} {
+		for p, content := range map[string]string{
+			"/usr/lib/tmpfiles.d/a.conf": "d /run/vendor\n", "/etc/tmpfiles.d/a.conf": "d /run/admin\n",
+			"/usr/lib/tmpfiles.d/b.conf": "d /run/b\n", "/usr/lib/tmpfiles.d/c.conf": "d /run/c\n", "/etc/tmpfiles.d/README": "d /run/readme\n",
+		} {
 			if err := tree.PutFile(p, 0o644, 0, []byte(content)); err != nil {
 				t.Fatal(err)
 			}
@@ -216,8 +218,10 @@ func FuzzTmpfiles(f *testing.F) {
 		}
 		c := tmpfilesCommands()["systemd-tmpfiles"]
 		var out strings.Builder
-		if _, err := c(t.Context(), &Call{Args: []string{"systemd-tmpfiles", "--create", "--remove", "-"}, Env: func(string) string { return "" }, Dir: "/",
-			Stdin: strings.NewReader(lines), Stdout: &out, Stderr: &out, FS: fsOf(tree), Host: &Host{Arch: "x86_64"}}); err != nil && !fatal(err) && !strings.Contains(err.Error(), "root cannot be removed") && !strings.Contains(err.Error(), "path") {
+		if _, err := c(t.Context(), &Call{
+			Args: []string{"systemd-tmpfiles", "--create", "--remove", "-"}, Env: func(string) string { return "" }, Dir: "/",
+			Stdin: strings.NewReader(lines), Stdout: &out, Stderr: &out, FS: fsOf(tree), Host: &Host{Arch: "x86_64"},
+		}); err != nil && !fatal(err) && !strings.Contains(err.Error(), "root cannot be removed") && !strings.Contains(err.Error(), "path") {
 			t.Fatal(err)
 		}
 		for _, n := range tree.Nodes() {

@@ -105,12 +105,12 @@ type knownOption struct {
 
 func readSpec(spec string) (short map[byte]knownOption, long map[string]knownOption) {
 	short, long = map[byte]knownOption{}, map[string]knownOption{}
-	for _, one := range strings.Fields(spec) {
+	for one := range strings.FieldsSeq(spec) {
 		var k knownOption
-		if strings.HasSuffix(one, "=?") {
-			k.accepts, one = true, strings.TrimSuffix(one, "=?")
-		} else if strings.HasSuffix(one, "=") {
-			k.wants, one = true, strings.TrimSuffix(one, "=")
+		if before, ok := strings.CutSuffix(one, "=?"); ok {
+			k.accepts, one = true, before
+		} else if before, ok := strings.CutSuffix(one, "="); ok {
+			k.wants, one = true, before
 		}
 		names := strings.Split(one, ",")
 		k.key = names[0]

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -20,8 +21,10 @@ func fuzzedCall(t *testing.T, command Command, stdin string, args ...string) {
 		t.Fatal(err)
 	}
 	f := NewFS(tree, nil, 1700000000)
-	for p, content := range map[string]string{"/etc/passwd": "root:x:0:0::/root:/bin/sh\n", "/etc/group": "root:x:0:\n", "/etc/shadow": "root:*:::::::\n",
-		"/etc/gshadow": "root:*::\n", "/a": "one\ntwo\n", "/d/b": "three\n", "/usr/lib/systemd/systemd": "", "/usr/lib/systemd/system/a.service": "[Install]\nWantedBy=b.target\n"} {
+	for p, content := range map[string]string{
+		"/etc/passwd": "root:x:0:0::/root:/bin/sh\n", "/etc/group": "root:x:0:\n", "/etc/shadow": "root:*:::::::\n",
+		"/etc/gshadow": "root:*::\n", "/a": "one\ntwo\n", "/d/b": "three\n", "/usr/lib/systemd/systemd": "", "/usr/lib/systemd/system/a.service": "[Install]\nWantedBy=b.target\n",
+	} {
 		if err := tree.PutFile(p, 0o644, 0, []byte(content)); err != nil {
 			t.Fatal(err)
 		}
@@ -47,8 +50,10 @@ func FuzzRegex(f *testing.F) {
 		if len(pattern) > 200 || len(text) > 200 {
 			return
 		}
-		re, err := compileRegex(pattern, regexOptions{extended: flags&1 != 0, fold: flags&2 != 0, lines: flags&4 != 0, escapes: flags&8 != 0,
-			awk: flags&16 != 0, wholeWord: flags&32 != 0, wholeLine: flags&64 != 0, loose: flags&128 != 0})
+		re, err := compileRegex(pattern, regexOptions{
+			extended: flags&1 != 0, fold: flags&2 != 0, lines: flags&4 != 0, escapes: flags&8 != 0,
+			awk: flags&16 != 0, wholeWord: flags&32 != 0, wholeLine: flags&64 != 0, loose: flags&128 != 0,
+		})
 		if err != nil {
 			return
 		}
@@ -89,8 +94,10 @@ func FuzzSed(f *testing.F) {
 }
 
 func FuzzAwk(f *testing.F) {
-	for _, s := range []string{"{print $1}", "BEGIN{for(i=0;i<3;i++)a[i]=i} END{for(k in a)print k}", "/a/,/b/{gsub(/x/,\"&y\")}", "function f(a,b){return a b} {print f($1,NF)}",
-		"{printf \"%5.2f %s\\n\", $2, $1}", "NR==1{next} {$3=\"\";print}", "{print substr($0,2,3) > \"o\"}", "BEGIN{while((getline l<\"a\")>0)print l}"} {
+	for _, s := range []string{
+		"{print $1}", "BEGIN{for(i=0;i<3;i++)a[i]=i} END{for(k in a)print k}", "/a/,/b/{gsub(/x/,\"&y\")}", "function f(a,b){return a b} {print f($1,NF)}",
+		"{printf \"%5.2f %s\\n\", $2, $1}", "NR==1{next} {$3=\"\";print}", "{print substr($0,2,3) > \"o\"}", "BEGIN{while((getline l<\"a\")>0)print l}",
+	} {
 		f.Add(s, "one 1\ntwo 2\n")
 	}
 	awk := awkCommands()["awk"]
@@ -101,14 +108,14 @@ func FuzzAwk(f *testing.F) {
 func FuzzCommands(f *testing.F) {
 	commands := map[string]Command{}
 	for _, table := range []map[string]Command{fileCommands(), userCommands(), noopCommands()} {
-		for name, c := range table {
-			commands[name] = c
-		}
+		maps.Copy(commands, table)
 	}
-	for _, s := range []string{"cp\x00-a\x00a\x00d", "find\x00.\x00-name\x00*\x00-exec\x00x\x00{}\x00+", "useradd\x00-r\x00-g\x000\x00x", "systemd-sysusers\x00-", "systemctl\x00preset-all",
+	for _, s := range []string{
+		"cp\x00-a\x00a\x00d", "find\x00.\x00-name\x00*\x00-exec\x00x\x00{}\x00+", "useradd\x00-r\x00-g\x000\x00x", "systemd-sysusers\x00-", "systemctl\x00preset-all",
 		"tr\x00[a-z]\x00[:upper:]", "expr\x001\x00+\x002", "sort\x00-k2,3n\x00-t:", "printf\x00%5d%s\\n\x001", "chmod\x00u+x,g=u\x00a", "date\x00+%Y\x00-d\x00@1",
 		"seq\x001\x000.1\x002", "xargs\x00-n1", "cut\x00-d:\x00-f1-2", "ls\x00-lR", "stat\x00-c%a%n\x00a", "dd\x00if=a\x00bs=1k", "grep\x00-rn\x00o\x00.", "mktemp\x00-p\x00/\x00xXXX",
-		"ln\x00-sr\x00a\x00d/c", "usermod\x00-aG\x00root\x00root", "head\x00-n-1\x00a", "uniq\x00-c", "install\x00-Dm644\x00a\x00x/y"} {
+		"ln\x00-sr\x00a\x00d/c", "usermod\x00-aG\x00root\x00root", "head\x00-n-1\x00a", "uniq\x00-c", "install\x00-Dm644\x00a\x00x/y",
+	} {
 		f.Add(s, "u x - \"a b\"\ng y 5\nm x y\n")
 	}
 	f.Fuzz(func(t *testing.T, line, stdin string) {

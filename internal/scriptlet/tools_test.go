@@ -101,7 +101,7 @@ func compareTools(t *testing.T, name, bin string) {
 		t.Fatal(err)
 	}
 	prelude, scripts := "", []string{}
-	for _, line := range strings.Split(string(a.Comment), "\n") {
+	for line := range strings.SplitSeq(string(a.Comment), "\n") {
 		if p, ok := strings.CutPrefix(line, "prelude: "); ok {
 			prelude = p + "\n"
 		} else if line != "" && line[0] != '#' {

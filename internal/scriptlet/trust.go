@@ -89,8 +89,10 @@ func (x *extraction) options() error {
 	}
 	formats := x.values("format")
 	for _, f := range formats {
-		if !slices.Contains([]string{"x509-file", "x509-directory", "pem-bundle", "pem-directory", "pem-directory-hash",
-			"java-cacerts", "edk2-cacerts", "openssl-bundle", "openssl-directory"}, f) {
+		if !slices.Contains([]string{
+			"x509-file", "x509-directory", "pem-bundle", "pem-directory", "pem-directory-hash",
+			"java-cacerts", "edk2-cacerts", "openssl-bundle", "openssl-directory",
+		}, f) {
 			return x.die(2, "unsupported or unrecognized format: %s", f)
 		}
 	}
@@ -180,7 +182,7 @@ func (r *toolRun) trustPaths() []string {
 		if err != nil {
 			continue
 		}
-		for _, line := range strings.Split(string(b), "\n") {
+		for line := range strings.SplitSeq(string(b), "\n") {
 			value, ok := strings.CutPrefix(strings.TrimSpace(line), "x-init-reserved:")
 			if !ok {
 				continue

@@ -61,7 +61,7 @@ func testName(parts ...string) []byte {
 	var sets [][]byte
 	for _, p := range parts {
 		var pairs [][]byte
-		for _, one := range strings.Split(p, "+") {
+		for one := range strings.SplitSeq(p, "+") {
 			f := strings.SplitN(one, " ", 3)
 			oid, _ := oidDER(f[0])
 			var tag byte
@@ -203,7 +203,7 @@ func trustLikeDNF(t *testing.T, root string) {
 	}
 	f := fsOf(hostTree(t, root))
 	made := 0
-	for _, line := range strings.Split(string(script), "\n") {
+	for line := range strings.SplitSeq(string(script), "\n") {
 		if !strings.HasPrefix(line, "trust extract ") {
 			continue
 		}
@@ -333,8 +333,10 @@ func trustLikeReal(t *testing.T, root string) {
 // compareTrust runs one call on both sides into an empty place.
 func compareTrust(t *testing.T, root string, tree *FS, set []string, call string) {
 	t.Helper()
-	for _, err := range []error{os.RemoveAll(root + "/out"), os.Mkdir(root+"/out", 0o755), os.WriteFile(root+"/out/old", []byte("kept"), 0o644),
-		tree.RemoveAll("/", "/out"), tree.Mkdir("/", "/out", 0o755), tree.WriteFile("/", "/out/old", []byte("kept"), 0o644)} {
+	for _, err := range []error{
+		os.RemoveAll(root + "/out"), os.Mkdir(root+"/out", 0o755), os.WriteFile(root+"/out/old", []byte("kept"), 0o644),
+		tree.RemoveAll("/", "/out"), tree.Mkdir("/", "/out", 0o755), tree.WriteFile("/", "/out/old", []byte("kept"), 0o644),
+	} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -359,7 +361,7 @@ func compareTrust(t *testing.T, root string, tree *FS, set []string, call string
 	}
 	messages := func(s string) []string {
 		var out []string
-		for _, line := range strings.Split(s, "\n") {
+		for line := range strings.SplitSeq(s, "\n") {
 			line, _, _ = strings.Cut(line, ": Error in") // libtasn1 says more
 			out = append(out, line)
 		}
@@ -413,8 +415,13 @@ func readable(b []byte) string {
 }
 
 func TestTrustRefuses(t *testing.T) {
-	for _, args := range [][]string{{"trust"}, {"trust", "anchor", "x"}, {"trust", "extract", "--filter=pkcs11:x", "--format=pem-bundle", "/x"},
-		{"trust", "extract", "--what"}, {"trust", "extract", "--filter=all", "--format=pem-bundle", "/x"}} {
+	for _, args := range [][]string{
+		{"trust"},
+		{"trust", "anchor", "x"},
+		{"trust", "extract", "--filter=pkcs11:x", "--format=pem-bundle", "/x"},
+		{"trust", "extract", "--what"},
+		{"trust", "extract", "--filter=all", "--format=pem-bundle", "/x"},
+	} {
 		var stderr bytes.Buffer
 		_, err := trustCommands()[args[0]](context.Background(), &Call{Args: args, Stderr: &stderr, Stdout: &stderr, FS: luaTree(t)})
 		if u, ok := err.(*Unsupported); !ok || u.Command != strings.Join(args, " ") {

@@ -66,7 +66,6 @@ type accountDB struct {
 	subuid, subgid                 *accountFile
 	defs                           map[string]string // of /etc/login.defs
 	defaults                       map[string]string // of /etc/default/useradd
-	overrides                      []string
 }
 
 func (r *toolRun) accounts() (*accountDB, error) {
@@ -87,8 +86,14 @@ func (r *toolRun) accounts() (*accountDB, error) {
 		to     **accountFile
 		path   string
 		fields int
-	}{{&db.passwd, "/etc/passwd", 7}, {&db.group, "/etc/group", 4}, {&db.shadow, "/etc/shadow", 9}, {&db.gshadow, "/etc/gshadow", 4},
-		{&db.subuid, "/etc/subuid", 3}, {&db.subgid, "/etc/subgid", 3}} {
+	}{
+		{&db.passwd, "/etc/passwd", 7},
+		{&db.group, "/etc/group", 4},
+		{&db.shadow, "/etc/shadow", 9},
+		{&db.gshadow, "/etc/gshadow", 4},
+		{&db.subuid, "/etc/subuid", 3},
+		{&db.subgid, "/etc/subgid", 3},
+	} {
 		if *f.to, err = loadAccounts(r.FS, f.path, f.fields); err != nil {
 			return nil, err
 		}
@@ -144,7 +149,7 @@ func readSettings(f *FS, p, separators string) map[string]string {
 	if err != nil {
 		return out
 	}
-	for _, line := range strings.Split(string(b), "\n") {
+	for line := range strings.SplitSeq(string(b), "\n") {
 		if separators != "=" {
 			line = strings.TrimLeft(line, " \t")
 		}

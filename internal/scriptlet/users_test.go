@@ -20,10 +20,12 @@ import (
 func accountsRoot(t *testing.T, from string) string {
 	t.Helper()
 	var programs []string
-	for _, p := range []string{"/usr/sbin/useradd", "/usr/sbin/usermod", "/usr/sbin/userdel", "/usr/sbin/groupadd", "/usr/sbin/groupmod",
+	for _, p := range []string{
+		"/usr/sbin/useradd", "/usr/sbin/usermod", "/usr/sbin/userdel", "/usr/sbin/groupadd", "/usr/sbin/groupmod",
 		"/usr/sbin/groupdel", "/usr/bin/gpasswd", "/usr/bin/getent", "/usr/bin/id", "/usr/bin/bash", "/usr/sbin/pwconv", "/usr/sbin/grpconv",
 		"/usr/bin/systemd-sysusers", "/usr/bin/mkdir", "/usr/bin/chown", "/usr/bin/cat", "/usr/bin/rm", "/usr/bin/touch", "/usr/bin/passwd",
-		"/usr/bin/chmod", "/usr/bin/cp", "/usr/bin/chage"} {
+		"/usr/bin/chmod", "/usr/bin/cp", "/usr/bin/chage",
+	} {
 		if _, err := os.Stat(from + p); err == nil {
 			programs = append(programs, p)
 		}
@@ -204,7 +206,7 @@ func splitListing(in []string) []string {
 	for _, l := range in {
 		head, text, _ := strings.Cut(l, ` "`)
 		out = append(out, head)
-		for _, line := range strings.Split(strings.TrimSuffix(text, `"`), `\n`) {
+		for line := range strings.SplitSeq(strings.TrimSuffix(text, `"`), `\n`) {
 			out = append(out, head[strings.LastIndexByte(head, ' ')+1:]+"\t"+line)
 		}
 	}

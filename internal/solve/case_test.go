@@ -44,7 +44,7 @@ func readCases(t *testing.T) []*textCase {
 		for _, m := range c.request.Packages {
 			c.oracle = c.oracle && (m.AllFiles || len(m.Files) == 0)
 		}
-		for _, line := range strings.Split(c.section("request"), "\n") {
+		for line := range strings.SplitSeq(c.section("request"), "\n") {
 			c.readLine(t, line)
 		}
 		cases = append(cases, c)

@@ -100,7 +100,7 @@ func TestGraphChains(t *testing.T) {
 		{"web", "web", nil},
 	} {
 		var roots []rpm.NEVRA
-		for _, name := range strings.Fields(test.roots) {
+		for name := range strings.FieldsSeq(test.roots) {
 			roots = append(roots, named(t, g, name))
 		}
 		var got []string
@@ -142,7 +142,7 @@ func TestGraphWithout(t *testing.T) {
 		{"ring-leaf", "ring-a", []string{"ring-b ring-leaf name", "ring-a ring-b name root"}, "", 128 + 256 + 512},
 	} {
 		var roots []rpm.NEVRA
-		for _, name := range strings.Fields(test.roots) {
+		for name := range strings.FieldsSeq(test.roots) {
 			roots = append(roots, named(t, g, name))
 		}
 		loss := g.Without(named(t, g, test.target), roots)

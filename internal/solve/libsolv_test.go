@@ -71,8 +71,10 @@ func readSolvCases(text string) []*solvCase {
 		case "solverflags", "poolflags":
 			for _, flag := range strings.FieldsFunc(strings.Join(f[1:], " "), func(r rune) bool { return r == ' ' || r == ',' }) {
 				c.ignore = c.ignore || flag == "ignorerecommended"
-				if !slices.Contains([]string{"ignorerecommended", "whatprovideswithdisabled", "bestobeypolicy", "implicitobsoleteusescolors",
-					"keeporphans", "yumobsoletes", "allowvendorchange", "allowuninstall", "keepexplicitobsoletes"}, flag) {
+				if !slices.Contains([]string{
+					"ignorerecommended", "whatprovideswithdisabled", "bestobeypolicy", "implicitobsoleteusescolors",
+					"keeporphans", "yumobsoletes", "allowvendorchange", "allowuninstall", "keepexplicitobsoletes",
+				}, flag) {
 					base = firstReason(base, "flag "+flag)
 				}
 			}

@@ -18,8 +18,10 @@ func randomRepository(random *rand.Rand, n int) []*rpm.Metadata {
 	var list []*rpm.Metadata
 	seen := map[rpm.NEVRA]bool{}
 	for range n {
-		id := rpm.NEVRA{Name: names[random.IntN(len(names))], Arch: []string{"noarch", "x86_64", "x86_64", "i686"}[random.IntN(4)],
-			EVR: rpm.EVR{Version: strconv.Itoa(1 + random.IntN(3)), Release: "1"}}
+		id := rpm.NEVRA{
+			Name: names[random.IntN(len(names))], Arch: []string{"noarch", "x86_64", "x86_64", "i686"}[random.IntN(4)],
+			EVR: rpm.EVR{Version: strconv.Itoa(1 + random.IntN(3)), Release: "1"},
+		}
 		if seen[id] {
 			continue
 		}

@@ -74,8 +74,10 @@ type xmlPackage struct {
 
 func (x *xmlPackage) metadata(t testing.TB) *rpm.Metadata {
 	m := &rpm.Metadata{
-		NEVRA: rpm.NEVRA{Name: x.Name, Arch: x.Arch,
-			EVR: rpm.EVR{Epoch: x.Version.Epoch, Version: x.Version.Ver, Release: x.Version.Rel}},
+		NEVRA: rpm.NEVRA{
+			Name: x.Name, Arch: x.Arch,
+			EVR: rpm.EVR{Epoch: x.Version.Epoch, Version: x.Version.Ver, Release: x.Version.Rel},
+		},
 		Location:    x.Location.Href,
 		Provides:    capabilities(t, x.Format.Provides),
 		Conflicts:   capabilities(t, x.Format.Conflicts),

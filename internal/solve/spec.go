@@ -14,8 +14,6 @@ type found struct {
 	rich   *rpm.Rich // instead of groups
 }
 
-func (f found) empty() bool { return len(f.groups) == 0 && f.rich == nil }
-
 // form is one way to read a spec; an empty field is not asked for.
 type form struct {
 	name, version, release, arch string

@@ -112,7 +112,7 @@ func formatRepository(list []*rpm.Metadata) string {
 func formatAnswer(s *Solution, err error) string {
 	var b strings.Builder
 	if err != nil {
-		for _, l := range strings.Split(err.Error(), "\n") {
+		for l := range strings.SplitSeq(err.Error(), "\n") {
 			fmt.Fprintf(&b, "error: %s\n", l)
 		}
 		return b.String()

@@ -280,10 +280,11 @@ func openIndex(s source, d v1.Descriptor) (v1.ImageIndex, error) {
 	return &storedIndex{s, d, raw, m}, nil
 }
 
-func (x *storedIndex) MediaType() (types.MediaType, error)         { return x.desc.MediaType, nil }
-func (x *storedIndex) Digest() (v1.Hash, error)                    { return x.desc.Digest, nil }
-func (x *storedIndex) Size() (int64, error)                        { return int64(len(x.raw)), nil }
-func (x *storedIndex) RawManifest() ([]byte, error)                { return bytes.Clone(x.raw), nil }
+func (x *storedIndex) MediaType() (types.MediaType, error) { return x.desc.MediaType, nil }
+func (x *storedIndex) Digest() (v1.Hash, error)            { return x.desc.Digest, nil }
+func (x *storedIndex) Size() (int64, error)                { return int64(len(x.raw)), nil }
+func (x *storedIndex) RawManifest() ([]byte, error)        { return bytes.Clone(x.raw), nil }
+
 func (x *storedIndex) IndexManifest() (*v1.IndexManifest, error)   { return x.parsed.DeepCopy(), nil }
 func (x *storedIndex) Image(h v1.Hash) (v1.Image, error)           { return child(x, h, openImage) }
 func (x *storedIndex) ImageIndex(h v1.Hash) (v1.ImageIndex, error) { return child(x, h, openIndex) }

@@ -106,9 +106,9 @@ func fillRoot(ctx context.Context, dir string, a Artifact, o Options) ([]string,
 
 // makeRemovable lets the owner into all directories of a tree that is to go.
 func makeRemovable(dir string) {
-	filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
-			os.Chmod(p, 0o700)
+			_ = os.Chmod(p, 0o700) // what stays shut is said when it is removed
 		}
 		return nil
 	})

@@ -36,7 +36,8 @@ func rootNodes() []*rootfs.Node {
 	closed := dir("/closed")
 	closed.Mode = rpm.ModeDir | 0o500
 	return []*rootfs.Node{
-		{Path: "/", Mode: rpm.ModeDir | 0o555, MTime: 1600000000}, closed, file("/closed/in"), dir("/dev"),
+		{Path: "/", Mode: rpm.ModeDir | 0o555, MTime: 1600000000},
+		closed, file("/closed/in"), dir("/dev"),
 		{Path: "/dev/null", Mode: rpm.ModeChar | 0o666, Major: 1, Minor: 3, MTime: 1700000000},
 		{Path: "/fifo", Mode: rpm.ModeFIFO | 0o640, MTime: 1700000000},
 		{Path: "/lib", Mode: rpm.ModeSymlink | 0o777, Link: "usr/lib", MTime: 1700000000},

@@ -579,7 +579,10 @@ func TestReadOfDockerSave(t *testing.T) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, h := range []struct{ name, content, link string }{
-		{"1/", "", ""}, {"1/layer.tar", string(content), ""}, {"2/layer.tar", "", "../1/layer.tar"}, {"c.json", string(config), ""},
+		{"1/", "", ""},
+		{"1/layer.tar", string(content), ""},
+		{"2/layer.tar", "", "../1/layer.tar"},
+		{"c.json", string(config), ""},
 		{"manifest.json", `[{"Config":"c.json","RepoTags":null,"Layers":["1/layer.tar","2/layer.tar"]}]`, ""},
 	} {
 		e := &tar.Header{Name: h.name, Mode: 0o644, Size: int64(len(h.content)), Linkname: h.link, Typeflag: tar.TypeReg}

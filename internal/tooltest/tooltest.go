@@ -139,7 +139,7 @@ func Registry(t testing.TB, http, more string) (string, *Log) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
 	for range 100 {
 		if c, err := net.Dial("tcp", addr); err == nil {
 			c.Close()

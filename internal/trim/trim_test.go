@@ -13,7 +13,7 @@ import (
 // parse reads files from lines: PATH [d] [doc] [license] [lang=X].
 func parse(text string) []File {
 	var out []File
-	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
 		words := strings.Fields(line)
 		f := File{Path: words[0]}
 		for _, w := range words[1:] {
@@ -85,8 +85,10 @@ locales /usr/lib/locale/fr_FR.utf8/LC_CTYPE
 locales /usr/share/locale/en_GB/LC_MESSAGES/x.mo
 locales /usr/lib/locale/fr_FR.utf8/LC_CTYPE
 `},
-		{name: "patterns, and what stays", rules: Rules{AllLocales: true, Docs: true, Paths: []string{"/usr/share/**/*x*", "/usr/share/licenses/**", "/usr/bin/x"},
-			Keep: []string{"/usr/share/doc/x/README", "/usr/share/man/**"}}, required: []string{"/usr/bin/x"}, want: `docs /usr/share/doc/x
+		{name: "patterns, and what stays", rules: Rules{
+			AllLocales: true, Docs: true, Paths: []string{"/usr/share/**/*x*", "/usr/share/licenses/**", "/usr/bin/x"},
+			Keep: []string{"/usr/share/doc/x/README", "/usr/share/man/**"},
+		}, required: []string{"/usr/bin/x"}, want: `docs /usr/share/doc/x
 docs /usr/share/doc/x/unflagged
 paths /usr/share/locale/de
 paths /usr/share/locale/de/LC_MESSAGES
