@@ -19,6 +19,10 @@ type contents struct {
 	dir   string
 	cache *fetch.Cache // keeps what was read; nil for none
 
+	decompressors rpm.Decompressors
+	readers       sync.Pool // *contentReader
+	writers       sync.Pool // *bufio.Writer
+
 	mu       sync.Mutex
 	reads    map[*rpm.Package]*reads
 	payloads map[*rpm.Package]*unpacked
@@ -73,7 +77,7 @@ func (c *contents) payload(pkg *rpm.Package) (*unpacked, error) {
 // contentBuffer is how much of the file is written and read at once: most files of packages are smaller.
 const contentBuffer = 256 << 10
 
-// contentReader reads sections one after the other. It is for one goroutine.
+// contentReader reads sections one after the other. It is for one goroutine, which gives it back at the end.
 type contentReader struct {
 	file   *os.File
 	buffer []byte
@@ -82,7 +86,21 @@ type contentReader struct {
 }
 
 func (c *contents) reader() *contentReader {
+	if r, _ := c.readers.Get().(*contentReader); r != nil {
+		return r
+	}
 	return &contentReader{file: c.file, buffer: make([]byte, contentBuffer)}
+}
+
+// writer writes to the file from at on, behind a buffer; who has flushed it puts it into writers.
+func (c *contents) writer(at int64) *bufio.Writer {
+	to := io.NewOffsetWriter(c.file, at)
+	w, _ := c.writers.Get().(*bufio.Writer)
+	if w == nil {
+		return bufio.NewWriterSize(to, contentBuffer)
+	}
+	w.Reset(to)
+	return w
 }
 
 // copy writes a section to w.
@@ -113,7 +131,7 @@ func noEOF(err error) error {
 }
 
 func (c *contents) unpack(pkg *rpm.Package, u *unpacked) error {
-	payload, err := pkg.Payload()
+	payload, err := pkg.PayloadWith(&c.decompressors)
 	if err != nil {
 		return err
 	}
@@ -125,7 +143,7 @@ func (c *contents) unpack(pkg *rpm.Package, u *unpacked) error {
 	}
 	type inode struct{ dev, inode uint32 }
 	byInode := map[inode]section{}
-	out := bufio.NewWriterSize(io.NewOffsetWriter(c.file, at), contentBuffer)
+	out := c.writer(at)
 	for {
 		e, err := payload.Next()
 		if err == io.EOF {
@@ -147,6 +165,7 @@ func (c *contents) unpack(pkg *rpm.Package, u *unpacked) error {
 	if err := out.Flush(); err != nil {
 		return err
 	}
+	c.writers.Put(out)
 	u.byFile = map[int]section{}
 	for f, file := range files {
 		if s, ok := byInode[inode{file.Dev, file.Inode}]; ok && file.IsRegular() {

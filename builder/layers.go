@@ -402,6 +402,7 @@ func (s *segmentWriter) write(ctx context.Context, w *tar.Writer) error {
 		return err
 	}
 	content := s.contents.reader()
+	defer s.contents.readers.Put(content)
 	for _, e := range payload.entries {
 		if err := ctx.Err(); err != nil {
 			return err

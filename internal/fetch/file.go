@@ -64,7 +64,7 @@ func verify(f *os.File, path string, d digest, size int64) (*File, error) {
 
 // sum adds the first n bytes of f to h.
 func sum(h hash.Hash, f io.ReaderAt, n int64) error {
-	got, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, n), make([]byte, 256<<10))
+	got, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, n), make([]byte, min(n+1, 64<<10)))
 	if err == nil && got != n {
 		err = io.ErrUnexpectedEOF
 	}

@@ -146,7 +146,7 @@ func (c *Cache) Keep() (*Keeping, error) {
 		return nil, fmt.Errorf("writing to the cache: %w", err)
 	}
 	lock(f, false)
-	return &Keeping{c: c, f: f, w: bufio.NewWriterSize(f, 64<<10), sum: crc32.New(castagnoli())}, nil
+	return &Keeping{c: c, f: f, w: bufio.NewWriterSize(f, 4<<10), sum: crc32.New(castagnoli())}, nil
 }
 
 func (k *Keeping) Write(p []byte) (int, error) {

@@ -120,12 +120,13 @@ func (l *Layer) hashPacked(ctx context.Context) error {
 		f.RawSize += size
 	}
 	write(l.codec.head())
+	buffer := make([]byte, hashBuffer)
 	for _, key := range l.keys {
 		r, err := openSegment(l.shelf, key)
 		if err != nil {
 			return err
 		}
-		n, err := io.CopyBuffer(h, &contextReader{ctx, r}, make([]byte, hashBuffer))
+		n, err := io.CopyBuffer(h, &contextReader{ctx, r}, buffer)
 		r.Close()
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -16,8 +17,16 @@ import (
 // MaxWindow is the largest dictionary a payload's decompressor keeps: that of zstd's highest level; xz's is half of it.
 const MaxWindow = 128 << 20
 
-// decompress opens a payload by the header's word for its compressor; "" is gzip, as for rpm.
-func decompress(compressor string, r io.Reader) (io.ReadCloser, error) {
+// Decompressors unpack payloads one after the other with the same buffers: a window is several megabytes, and memory that
+// the system has to give anew is slower than the unpacking. The zero value is ready; it is safe for concurrent use, and
+// keeps what is not in use until the garbage collector takes it.
+type Decompressors struct {
+	zstd, xz, buffers sync.Pool
+}
+
+// open begins to unpack a payload by the header's word for its compressor; "" is gzip, as for rpm. Who closes it may not
+// use it any more.
+func (d *Decompressors) open(compressor string, r io.Reader) (io.ReadCloser, error) {
 	switch compressor {
 	case "none":
 		return io.NopCloser(r), nil
@@ -26,21 +35,73 @@ func decompress(compressor string, r io.Reader) (io.ReadCloser, error) {
 	case "bzip2":
 		return io.NopCloser(bzip2.NewReader(r)), nil
 	case "xz":
-		z, err := xz.NewReader(r, MaxWindow)
-		if err != nil {
-			return nil, err
-		}
-		return io.NopCloser(z), nil
+		return d.newXZ(r)
 	case "lzma":
 		return newLZMA(r)
 	case "zstd":
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxWindow), zstd.WithDecoderLowmem(true))
-		if err != nil {
-			return nil, err
-		}
-		return z.IOReadCloser(), nil
+		return d.newZstd(r)
 	}
 	return nil, fmt.Errorf("payload compressor %q is not one of gzip, bzip2, lzma, xz, zstd, none", compressor)
+}
+
+// pooled is a decompressor that goes back when it is closed.
+type pooled struct {
+	io.Reader
+	back func()
+}
+
+func (p *pooled) Close() error {
+	if p.back != nil {
+		p.back()
+	}
+	p.Reader, p.back = closedReader{}, nil
+	return nil
+}
+
+type closedReader struct{}
+
+func (closedReader) Read([]byte) (int, error) { return 0, errClosed }
+
+func (d *Decompressors) newXZ(r io.Reader) (io.ReadCloser, error) {
+	z, _ := d.xz.Get().(*xz.Reader)
+	var err error
+	if z == nil {
+		z, err = xz.NewReader(r, MaxWindow)
+	} else {
+		err = z.Reset(r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &pooled{z, func() { d.xz.Put(z) }}, nil
+}
+
+func (d *Decompressors) newZstd(r io.Reader) (io.ReadCloser, error) {
+	z, _ := d.zstd.Get().(*zstd.Decoder)
+	var err error
+	if z == nil {
+		z, err = zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxWindow), zstd.WithDecoderLowmem(true))
+	} else {
+		err = z.Reset(r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &pooled{z, func() {
+		if z.Reset(nil) == nil { // lets go of r
+			d.zstd.Put(z)
+		}
+	}}, nil
+}
+
+// buffered is a reader with a buffer for a payload.
+func (d *Decompressors) buffered(r io.Reader) *bufio.Reader {
+	b, _ := d.buffers.Get().(*bufio.Reader)
+	if b == nil {
+		return bufio.NewReaderSize(r, payloadBuffer)
+	}
+	b.Reset(r)
+	return b
 }
 
 // newGzip passes through what is not compressed at all, as zlib does for rpm: packages that name no compressor have both.

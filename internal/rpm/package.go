@@ -126,17 +126,20 @@ func (p *Package) PayloadStart() int64 { return p.file.headerEnd }
 // Payload begins to read the payload. Each call gives a stream of its own, to be closed by the caller. After VerifyHead the
 // stream verifies it: only when Next has returned io.EOF may what was read be used. The errors are *VerifyErrors then
 // where the payload is not what the header says.
-func (p *Package) Payload() (*Payload, error) {
+func (p *Package) Payload() (*Payload, error) { return p.PayloadWith(&Decompressors{}) }
+
+// PayloadWith is Payload with decompressors that others use too.
+func (p *Package) PayloadWith(d *Decompressors) (*Payload, error) {
 	var in io.Reader = io.NewSectionReader(p.file.r, p.file.headerEnd, p.file.size-p.file.headerEnd)
 	if !p.unread {
-		return openPayload(p.file.header, p.files, in)
+		return openPayload(p.file.header, p.files, in, d)
 	}
 	digests, err := payloadDigests(p.file.header)
 	if err != nil {
 		return nil, p.file.named(err)
 	}
 	proof := &payloadProof{file: p.file, in: in, digests: digests}
-	payload, err := openPayload(p.file.header, p.files, proof)
+	payload, err := openPayload(p.file.header, p.files, proof, d)
 	if err != nil {
 		return nil, proof.blame(err)
 	}

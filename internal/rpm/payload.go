@@ -1,7 +1,6 @@
 package rpm
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +29,7 @@ type Payload struct {
 	seen   []bool
 
 	proof *payloadProof // nil when it was verified before
+	with  *Decompressors
 	src   io.ReadCloser
 	cpio  cpioReader
 	left  int64 // content of the current entry not yet read
@@ -39,8 +39,8 @@ type Payload struct {
 const payloadBuffer = 128 << 10
 
 // openPayload begins to read a payload in r that has the files of a header.
-func openPayload(h *Header, files []File, r io.Reader) (*Payload, error) {
-	p := &Payload{name: h.NEVRA().String(), files: files}
+func openPayload(h *Header, files []File, r io.Reader, with *Decompressors) (*Payload, error) {
+	p := &Payload{name: h.NEVRA().String(), files: files, with: with}
 	if f := h.Text(TagPayloadFormat); f != "cpio" && f != "" {
 		return nil, p.fault("payload format %q is not cpio", f)
 	}
@@ -49,13 +49,13 @@ func openPayload(h *Header, files []File, r io.Reader) (*Payload, error) {
 		p.byPath[files[i].Path] = i
 	}
 	p.last, p.seen = carriers(files), make([]bool, len(files))
-	src, err := decompress(h.Text(TagPayloadCompressor), r)
+	src, err := with.open(h.Text(TagPayloadCompressor), r)
 	if err != nil {
 		return nil, p.fault("decompressing: %w", err)
 	}
 	p.src = src
 	limit := &limitReader{r: src, n: maxArchive(files)}
-	p.cpio.r = bufio.NewReaderSize(limit, payloadBuffer)
+	p.cpio.r = with.buffered(limit)
 	return p, nil
 }
 
@@ -263,10 +263,18 @@ func (p *Payload) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// errClosed says that a closed payload is read.
+var errClosed = errors.New("payload is closed")
+
 // Close frees what decompressing took. It does not close what the package is read from.
 func (p *Payload) Close() error {
 	if p.ended == nil {
-		p.ended, p.left = errors.New("payload is closed"), 0
+		p.ended, p.left = errClosed, 0
+	}
+	if p.cpio.r != nil {
+		p.cpio.r.Reset(nil)
+		p.with.buffers.Put(p.cpio.r)
+		p.cpio.r = nil
 	}
 	return p.src.Close()
 }

@@ -361,7 +361,7 @@ func FuzzPayload(f *testing.F) {
 		all += file.Size
 	}
 	f.Fuzz(func(t *testing.T, which uint8, payload []byte) {
-		p, err := openPayload(headers[int(which)%len(names)], files, bytes.NewReader(payload))
+		p, err := openPayload(headers[int(which)%len(names)], files, bytes.NewReader(payload), &Decompressors{})
 		if err != nil {
 			return
 		}
