@@ -42,8 +42,8 @@ func fileHash(h *Header) hash.Hash {
 }
 
 // drain reads a whole payload and compares each content with the header's digest.
-func drain(p *Package) error {
-	pay, err := p.Payload()
+func drain(p *Package, with *Decompressors) error {
+	pay, err := p.PayloadWith(with)
 	if err != nil {
 		return err
 	}
@@ -199,6 +199,39 @@ func TestPayloadTwice(t *testing.T) {
 	}
 	if err := first.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestDecompressors: a payload does not tell that another was unpacked with the same buffers before, whole, cut short by
+// Close, or damaged.
+func TestDecompressors(t *testing.T) {
+	with := &Decompressors{}
+	for _, c := range compressors(t) {
+		p := testPackage{members: everyKind(), compressor: c.name, compress: c.compress}.unsigned(t)
+		other := testPackage{members: oneFile(), compressor: c.name, compress: c.compress}.unsigned(t)
+		for range 3 {
+			early, err := p.PayloadWith(with)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := early.Next(); err != nil {
+				t.Error(err)
+			}
+			early.Close()
+			early.Close()
+			if _, err := early.Read(make([]byte, 1)); err == nil {
+				t.Errorf("%s: read after Close", c.name)
+			}
+			if broken, err := openPayload(p.Header(), p.Files(), strings.NewReader("\x28\xb5\x2f\xfd nonsense"), with); err == nil {
+				if _, err := broken.Next(); err == nil {
+					t.Errorf("%s: an entry of nonsense", c.name)
+				}
+				broken.Close()
+			}
+			if err := errors.Join(drain(p, with), drain(other, with)); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		}
 	}
 }
 

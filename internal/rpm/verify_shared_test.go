@@ -211,6 +211,7 @@ func TestVerifyAgreesWithRPM(t *testing.T) {
 // TestSharedPayloads reads the payloads of all packages that can be verified; in -short mode, of one in ten.
 func TestSharedPayloads(t *testing.T) {
 	root, paths := sharedPackages(t)
+	with := &Decompressors{}
 	read := 0
 	for i, p := range paths {
 		if testing.Short() && i%10 != 0 {
@@ -224,7 +225,7 @@ func TestSharedPayloads(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		if err := drain(pkg); err != nil {
+		if err := drain(pkg, with); err != nil {
 			t.Errorf("%s: %v", p, err)
 		}
 		read++

@@ -166,7 +166,7 @@ func TestVerify(t *testing.T) {
 			if pkg.HeaderSHA256() != pkg.SignatureHeader().Text(TagSHA256Header) {
 				t.Errorf("header is %s", pkg.HeaderSHA256())
 			}
-			if err := drain(pkg); err != nil {
+			if err := drain(pkg, &Decompressors{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -184,7 +184,7 @@ func wantHead(t *testing.T, b []byte, keys *Keyring, opts VerifyOptions, want Ve
 		return
 	}
 	if err == nil {
-		err = drain(pkg)
+		err = drain(pkg, &Decompressors{})
 	}
 	if got := kind(t, err); got != want {
 		t.Errorf("VerifyHead: got %q, not %q: %v", got, want, err)
@@ -208,7 +208,7 @@ func TestVerifyHeadSuffices(t *testing.T) {
 	if err != nil || pkg == nil {
 		t.Fatal(pkg, err)
 	}
-	if err := drain(pkg); kind(t, err) != KindBadDigest {
+	if err := drain(pkg, &Decompressors{}); kind(t, err) != KindBadDigest {
 		t.Errorf("a payload that is not there: %v", err)
 	}
 }
