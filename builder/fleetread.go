@@ -158,19 +158,24 @@ func (r *fleetReader) image(ctx context.Context, reference string) error {
 		if d.path == "" {
 			return fmt.Errorf("reading %s: it has no rpmdb", reference)
 		}
-		m := FleetMember{Name: strings.TrimPrefix(reference, "docker://"), Platform: v.platform}
-		for _, i := range d.packages {
-			if h := i.Header; !audit.IsKey(h) {
-				m.Packages = append(m.Packages, FleetBuild{NEVRA: h.NEVRA(), Header: h.SHA256(), Size: installedSize(h)})
-			}
-		}
-		if v.manifest != nil {
-			for _, l := range v.manifest.Layers {
-				m.Layers = append(m.Layers, FleetLayer{Digest: l.Digest.String(), Size: l.Size})
-			}
-		}
-		r.members = append(r.members, m)
+		r.members = append(r.members, v.member(reference, d))
 		return nil
 	})
 	return err
+}
+
+// member is what is installed by a database, and the layers.
+func (v *view) member(reference string, d *database) FleetMember {
+	m := FleetMember{Name: strings.TrimPrefix(reference, "docker://"), Platform: v.platform}
+	for _, i := range d.packages {
+		if h := i.Header; !audit.IsKey(h) {
+			m.Packages = append(m.Packages, FleetBuild{NEVRA: h.NEVRA(), Header: h.SHA256(), Size: installedSize(h)})
+		}
+	}
+	if v.manifest != nil {
+		for _, l := range v.manifest.Layers {
+			m.Layers = append(m.Layers, FleetLayer{Digest: l.Digest.String(), Size: l.Size})
+		}
+	}
+	return m
 }

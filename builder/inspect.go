@@ -201,10 +201,7 @@ func (out *Inspection) readDatabase(root *image.Root) error {
 }
 
 func (out *Inspection) readPackages(installed []rpmdb.Installed) error {
-	counts := map[trim.Rule]*Stripped{}
-	for _, rule := range []trim.Rule{trim.Docs, trim.Locales, trim.Paths} {
-		counts[rule] = &Stripped{Rule: string(rule)}
-	}
+	counts := newStripped()
 	for _, i := range installed {
 		files, err := i.Header.Files()
 		if err != nil {
@@ -238,6 +235,15 @@ func installedSize(h *rpm.Header) int64 {
 		size, _ = h.Uint64(rpm.TagSize)
 	}
 	return int64(size)
+}
+
+// newStripped counts nothing yet for every rule.
+func newStripped() map[trim.Rule]*Stripped {
+	counts := map[trim.Rule]*Stripped{}
+	for _, rule := range []trim.Rule{trim.Docs, trim.Locales, trim.Paths} {
+		counts[rule] = &Stripped{Rule: string(rule)}
+	}
+	return counts
 }
 
 // countStripped sorts a package's files that are not installed under the rules that take such files, and counts them.

@@ -137,6 +137,18 @@ func (v *view) path(ctx context.Context, o *PathOptions) (*ImagePath, error) {
 	if err != nil {
 		return nil, err
 	}
+	out, err := v.pathFrom(ctx, start, d)
+	if err != nil {
+		return nil, err
+	}
+	if o.Quality != nil {
+		return out, v.judge(ctx, out, d, o)
+	}
+	return out, nil
+}
+
+// pathFrom looks from a start on; one that names nothing reaches nothing.
+func (v *view) pathFrom(ctx context.Context, start execpath.Start, d *database) (*ImagePath, error) {
 	root := execpath.Root{Tree: v.tree, Open: func(n *rootfs.Node) (execpath.Content, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -144,6 +156,7 @@ func (v *view) path(ctx context.Context, o *PathOptions) (*ImagePath, error) {
 		return v.at(n)
 	}}
 	out := &ImagePath{Platform: v.platform, Digest: v.digest, Start: start}
+	var err error
 	if root.Accounts, err = v.accounts(); err != nil {
 		out.Notes = append(out.Notes, err.Error())
 		root.Accounts = nil
@@ -159,9 +172,6 @@ func (v *view) path(ctx context.Context, o *PathOptions) (*ImagePath, error) {
 		return nil, err
 	}
 	out.take(found)
-	if o.Quality != nil {
-		return out, v.judge(ctx, out, d, o)
-	}
 	return out, nil
 }
 

@@ -51,7 +51,7 @@ func (v *view) judge(ctx context.Context, i *ImagePath, d *database, o *PathOpti
 			return err
 		}
 	}
-	advisories, err := v.advisories(ctx, o)
+	advisories, err := advisoriesFor(ctx, q.Recipe, v.platform, o.Options)
 	if err != nil {
 		return err
 	}
@@ -89,9 +89,8 @@ func qualityOf(h *rpm.Header, keys *rpm.Keyring) *Quality {
 	return q
 }
 
-// advisories are those of the recipe's repository for the image's platform.
-func (v *view) advisories(ctx context.Context, o *PathOptions) ([]repomd.Advisory, error) {
-	r := o.Quality.Recipe
+// advisoriesFor are those of a recipe's repository for an image's platform; none without a recipe.
+func advisoriesFor(ctx context.Context, r *Recipe, p Platform, o Options) ([]repomd.Advisory, error) {
 	if r == nil {
 		return nil, nil
 	}
@@ -100,11 +99,10 @@ func (v *view) advisories(ctx context.Context, o *PathOptions) ([]repomd.Advisor
 		return nil, err
 	}
 	defer done()
-	p := v.platform
 	if p == (Platform{}) {
 		p = r.Platforms[0]
 	}
-	repo, err := openRepository(ctx, client, r.Repository, p, o.Options)
+	repo, err := openRepository(ctx, client, r.Repository, p, o)
 	if err != nil {
 		return nil, fmt.Errorf("reading advisories: %w", err)
 	}

@@ -24,6 +24,7 @@ type view struct {
 	tree     *rootfs.Tree
 	at       func(n *rootfs.Node) (readerAt, error) // a regular file's content
 	close    func() error
+	found    *database // by database()
 }
 
 type readerAt interface {
@@ -217,8 +218,11 @@ type database struct {
 	journal  int64    // bytes of a journal beside it, whose content is not seen
 }
 
-// database reads the first rpmdb that is there.
+// database reads the first rpmdb that is there, once. Nobody changes it.
 func (v *view) database() (*database, error) {
+	if v.found != nil {
+		return v.found, nil
+	}
 	d := &database{}
 	for _, p := range databasePaths {
 		n := v.tree.Resolve(p)
@@ -237,6 +241,7 @@ func (v *view) database() (*database, error) {
 			d.journal = wal.Size
 		}
 	}
+	v.found = d
 	return d, nil
 }
 

@@ -18,9 +18,14 @@ type recipeFlags struct {
 }
 
 func (f *recipeFlags) add(cmd *cobra.Command) {
+	f.addRepository(cmd)
+	cmd.Flags().StringSliceVar(&f.platforms, "platform", nil, "build for these platforms `P[,P]` instead of the recipe's")
+}
+
+// addRepository adds those that say where packages come from.
+func (f *recipeFlags) addRepository(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.set, "set", nil, "override `KEY=VALUE` of the repository, as in repository.releasever=9")
 	cmd.Flags().StringVar(&f.repo, "repo", "", "take packages from this `URL-OR-PATH`: --set repository.baseurl=")
-	cmd.Flags().StringSliceVar(&f.platforms, "platform", nil, "build for these platforms `P[,P]` instead of the recipe's")
 }
 
 // options are what the flags say about reading a recipe.

@@ -13,16 +13,23 @@ import (
 const hostile = `/usr/bin/</script><img src=x onerror="document.title='owned'">`
 
 func sample() *Document {
-	bytes := map[string]int64{"direct": 4321, "loadable": 0, "data": 0, "idle": 0}
 	one := Image{
-		Name: hostile, Command: []string{hostile}, Tiers: map[string]Sum{"direct": {1, 4321}, "loadable": {}, "data": {}, "idle": {}},
-		Packages: []Installed{{NEVRA: "a-1-1.x86_64", Name: hostile, EVR: "1-1", SourceRPM: hostile, Tier: "direct", Bytes: bytes}},
-		Files:    []File{{Path: hostile, Size: 4321, Tier: "direct"}}, LeftOut: []LeftOut{{"docs", 2, 777}},
-		Layers: []Layer{{"sha256:aa", 99, 2}},
+		Name: hostile, Command: []string{hostile}, Tiers: map[string]Sum{"direct": {1, 2, 4321}, "loadable": {}, "data": {}, "idle": {}},
+		Packages: []Installed{{
+			NEVRA: "a-1-1.x86_64", Name: hostile, EVR: "1-1", SourceRPM: hostile, Tier: "direct",
+			Bytes: map[string]int64{"direct": 4321, "loadable": 0, "data": 0, "idle": 0}, LeftOut: []LeftOut{{"docs", 2, 777}},
+			Chain: []Step{{hostile, 0, "entrypoint", hostile}}, Chains: [][]int{{0}}, Root: true, Advisories: []Advisory{{hostile, hostile, hostile, hostile, []string{hostile}}},
+		}},
+		Areas: []Area{{0, hostile, "direct", 2, 4321}}, Requires: []Requirement{{0, 0, hostile, hostile, true, 1}}, LeftOut: []LeftOut{{"docs", 2, 777}},
+		Layers: []Layer{{"sha256:aa", 99, []int{0, 1}}}, Notes: []string{hostile}, Advised: true,
+		Proof: &Proof{Packages: 1, Keys: []Key{{hostile, hostile, 1}}, Findings: []Finding{{hostile, true}, {hostile, false}}},
 	}
 	two := one
 	two.Name = "two"
-	return &Document{Version: 1, Images: []Image{one, two}, Fleet: []Package{{"a", 1, []Build{{"1-1", "", []int{0, 1}}}}}}
+	return &Document{Version: 1, Images: []Image{one, two}, Fleet: Fleet{
+		Core: []string{hostile}, Standards: []Standard{{[]string{hostile}, []int{0, 1}}},
+		Packages: []Package{{hostile, 2, []Build{{hostile, hostile, hostile, 0, []int{0}}, {hostile, hostile, hostile, 1, []int{1}}}}},
+	}}
 }
 
 func TestForeignTextStaysText(t *testing.T) {
@@ -57,8 +64,8 @@ func TestBrowser(t *testing.T) {
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+filepath.Join(dir, "profile"),
 		"--dump-dom", "file://"+page)
 	for _, want := range []string{
-		`<td>direct</td><td class="number">1</td><td class="number">4321</td>`, `<td>sha256:aa</td><td class="number">99</td>`,
-		`<rect class="ghost"`, `class="flow"`, `id="fleet"`, "<title>slim report</title>",
+		`<td class="number " data-value="4321">4.3</td>`, `<td class="number " data-value="99">0.1</td>`,
+		`<rect class="tier ghost"`, `class="flow direct"`, `id="fleet"`, "<title>slim report: 2 images</title>",
 	} {
 		if !strings.Contains(dom, want) {
 			t.Errorf("the page drawn has no %s", want)
