@@ -115,7 +115,7 @@ func Build(ctx context.Context, r *Recipe, lock *Lock, o Options) (_ *Image, err
 		return nil, err
 	}
 	defer done()
-	if img.cache, err = fetch.OpenCache(o.CacheDir); err != nil {
+	if img.cache, err = o.openCache(o.CacheDir); err != nil {
 		return nil, err
 	}
 	for _, p := range r.Platforms {

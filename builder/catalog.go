@@ -18,6 +18,12 @@ import (
 // The catalog of a repository's packages is kept in the cache, by the checksums of the metadata that it was made of, so
 // that primary.xml is read once. So are the owners of the paths that only filelists.xml has.
 
+// The kinds of the cache's entries for them.
+const (
+	kindCatalog = "catalog"
+	kindOwners  = "owners"
+)
+
 // openCatalog reads the catalog from the cache, or primary.xml of every component to make it. What is damaged, or made by
 // another version of slim, is made anew. With an error comes the component that it is about.
 func (repo *repository) openCatalog(ctx context.Context) (int, error) {
@@ -31,14 +37,14 @@ func (repo *repository) openCatalog(ctx context.Context) (int, error) {
 		repo.key += fmt.Sprintf("primary %s local %v\n", record.Checksum, strings.HasPrefix(src.URLs[0], "file:"))
 	}
 	var err error
-	repo.catalog, err = cached(repo.client.Cache(), "catalog", repo.key, repomd.ReadCatalog)
+	repo.catalog, err = cached(repo.client.Cache(), kindCatalog, repo.key, repomd.ReadCatalog)
 	if repo.catalog != nil || err != nil {
 		return 0, err
 	}
 	if at, err := repo.makeCatalog(ctx); repo.catalog != nil || err != nil {
 		return at, err
 	}
-	repo.catalog, err = cached(repo.client.Cache(), "catalog", repo.key, repomd.ReadCatalog)
+	repo.catalog, err = cached(repo.client.Cache(), kindCatalog, repo.key, repomd.ReadCatalog)
 	if repo.catalog == nil && err == nil {
 		err = errors.New("the catalog of the repository has gone from the cache at once")
 	}
@@ -61,7 +67,7 @@ func (repo *repository) makeCatalog(ctx context.Context) (int, error) {
 			return i, err
 		}
 	}
-	if keep(repo.client.Cache(), "catalog", repo.key, w.Write) == nil {
+	if keep(repo.client.Cache(), kindCatalog, repo.key, w.Write) == nil {
 		return 0, nil
 	}
 	var b bytes.Buffer
@@ -121,7 +127,7 @@ func (repo *repository) answer(ctx context.Context, request solve.Request) (*sol
 		solution, err := solve.Solve(request)
 		if damaged := repo.catalog.Err(); damaged != nil {
 			empty := func(io.Writer) error { return nil } // which is no catalog
-			return nil, errors.Join(fmt.Errorf("%w; it is made anew the next time", damaged), keep(repo.client.Cache(), "catalog", repo.key, empty))
+			return nil, errors.Join(fmt.Errorf("%w; it is made anew the next time", damaged), keep(repo.client.Cache(), kindCatalog, repo.key, empty))
 		}
 		var need *solve.NeedFiles
 		if !errors.As(err, &need) {
@@ -158,7 +164,7 @@ func (repo *repository) loadOwners(ctx context.Context, need *solve.NeedFiles) e
 		}
 	}
 	match := solve.MatchAny(repo.asked)
-	owners, err := cached(repo.client.Cache(), "owners", key, func(r io.Reader, size int64) (*repomd.Owners, error) {
+	owners, err := cached(repo.client.Cache(), kindOwners, key, func(r io.Reader, size int64) (*repomd.Owners, error) {
 		o := repo.catalog.NewOwners(repo.asked, match)
 		return o, o.Read(r, size)
 	})
@@ -172,7 +178,7 @@ func (repo *repository) loadOwners(ctx context.Context, need *solve.NeedFiles) e
 				return err
 			}
 		}
-		_ = keep(repo.client.Cache(), "owners", key, owners.Write) // a cache that cannot be written to is no fault
+		_ = keep(repo.client.Cache(), kindOwners, key, owners.Write) // a cache that cannot be written to is no fault
 	}
 	repo.catalog.AddOwners(owners)
 	return nil

@@ -27,4 +27,25 @@
 //	layers                         key by key
 //
 // Relative paths start at the directory of the recipe that says them.
+//
+// # The shared cache
+//
+// A SharedCache is in a registry, behind the cache directory of each worker. What it holds follows from what a new worker
+// needs, which has nothing:
+//
+//	an image as it was built        the record of the image: what its layers are, and of which packed segments
+//	one with a changed package      the headers of the other packages, what scriptlets read of their files, the
+//	                                records of layers; of segments those in layers that are not in the target yet
+//	packages without a lock         the catalog of the repository, in place of its primary.xml
+//
+// Packages are not in it: they are at their repository, bigger than what is packed of them, and read only by who packs
+// them first. So an unchanged image costs the manifest of the cache, its index, one blob of records, and the question
+// whether the target has the image; a changed package costs that package and what shares a layer with it.
+//
+// It is one OCI manifest (artifactType application/vnd.slim.cache.v1). Its config is the index: which entries of a cache
+// directory, by kind and key, are in which blob, one after the other. Its layers are the blobs. An entry of 1 MiB or more
+// is a blob; smaller ones that are asked for together (records, packages, segments) share blobs of at most 8 MiB, because
+// registries take a limited number of layers, and requests cost more than bytes. Packed with zstd is all but segments. Who
+// writes adds blobs and an index of them and of all that stood there, what was used first; beyond 5 GiB or 1000 blobs the
+// last are left out. The tag goes to the new manifest at once, and a reader goes on with the one it has.
 package builder

@@ -60,7 +60,7 @@ func (i *Image) imageKey(r *Recipe, lock *Lock, p Platform, keys *rpm.Keyring, o
 		Platform Platform
 		Keys     string
 		Family   []solution // of the recipe, and of those that it extends
-	}{Program: program, Recipe: r, Platform: p, Keys: keys.Digest()}
+	}{Program: program, Recipe: r.anywhere(), Platform: p, Keys: keys.Digest()}
 	for ; lock != nil; lock = lock.Parent {
 		l := lock.platform(p)
 		s := solution{Created: o.epoch(l)}
@@ -74,6 +74,28 @@ func (i *Image) imageKey(r *Recipe, lock *Lock, p Platform, keys *rpm.Keyring, o
 	}
 	b, err := json.Marshal(in)
 	return hexSHA256(b), err
+}
+
+// anywhere is the recipe without what says where it stands, where its packages and keys come from, which are named by what
+// they are, and where the image goes: on another machine, from another mirror, it is the same image.
+func (r *Recipe) anywhere() *Recipe {
+	out := *r
+	out.File, out.Dir, out.Own, out.Push = "", "", nil, nil
+	out.Repository = Repository{
+		Name: r.Repository.Name, ReleaseVer: r.Repository.ReleaseVer, ContentSets: r.Repository.ContentSets, GPGCheck: r.Repository.GPGCheck,
+		Components: r.Repository.Components,
+	}
+	out.Packages, out.Files, out.Parents = slices.Clone(r.Packages), slices.Clone(r.Files), nil
+	for i := range out.Packages {
+		out.Packages[i].Pos = Position{}
+	}
+	for i := range out.Files {
+		out.Files[i].Pos = Position{}
+	}
+	for _, parent := range r.Parents {
+		out.Parents = append(out.Parents, parent.anywhere())
+	}
+	return &out
 }
 
 // recall is what is known of an image; nil when there is nothing, or when a layer of it is gone.
@@ -98,7 +120,7 @@ func (i *Image) recall(key string, packer *image.Packer) (*known, []Layer, error
 	for _, l := range out.Layers {
 		layer, err := packer.Restore(l.Layer)
 		if layer == nil || err != nil {
-			return nil, nil, err
+			return nil, nil, nil // as if nothing were known
 		}
 		layers = append(layers, Layer{Layer: layer, Packages: l.Packages})
 	}

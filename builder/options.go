@@ -25,6 +25,7 @@ type Options struct {
 	Keys      []LockedKey       // keys whose content is known from a lock file: they may come from the cache
 	KeyDir    string            // a vendored directory of keys, where those are looked for too; "" is none
 	Transport http.RoundTripper // that requests of repositories go through; nil is the network
+	Shared    *SharedCache      // behind the cache of CacheDir; nil for none
 }
 
 func (o Options) jobs() int {
@@ -49,7 +50,7 @@ func (o Options) client() (*fetch.Client, func(), error) {
 		}
 		dir, done = filepath.Join(tmp, "cache"), func() { os.RemoveAll(tmp) }
 	}
-	cache, err := fetch.OpenCache(dir)
+	cache, err := o.openCache(dir)
 	if err != nil {
 		done()
 		return nil, nil, err
@@ -58,6 +59,15 @@ func (o Options) client() (*fetch.Client, func(), error) {
 		Cache: cache, Jobs: max(4, o.jobs()), Offline: o.Offline, UserAgent: "slim/" + o.version(),
 		HTTP: o.http(),
 	}), done, nil
+}
+
+// openCache opens the cache in dir, with the shared one behind it.
+func (o Options) openCache(dir string) (*fetch.Cache, error) {
+	cache, err := fetch.OpenCache(dir)
+	if err != nil || o.Shared == nil {
+		return cache, err
+	}
+	return cache.Before(o.Shared.behind(o.Report)), nil
 }
 
 func (o Options) http() *http.Client {

@@ -98,9 +98,10 @@ func (p *packageOpener) open(ctx context.Context, i int, file *packageFile) (*rp
 	}
 	if head != nil {
 		file.head = head
-		if pkg, err := verifyHead(file, want.Size, want, p.keys, p.allowUnsigned); pkg != nil || err != nil {
-			return pkg, err
+		if pkg, err := verifyHead(file, want.Size, want, p.keys, p.allowUnsigned); pkg != nil && err == nil {
+			return pkg, nil
 		}
+		file.head = nil // the file itself decides
 	}
 	whole, err := file.file()
 	if err != nil {

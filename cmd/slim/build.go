@@ -66,6 +66,8 @@ func newBuildCommand(env *environment) *cobra.Command {
 	var flags workFlags
 	var outputs []string
 	var digestFile string
+	var cacheFrom []string
+	var cacheTo string
 	cmd := &cobra.Command{
 		Use:   "build RECIPE|DIR...",
 		Short: "Build the image of a recipe and deliver it",
@@ -84,15 +86,26 @@ exit code 3, with --locked or without. A destination is
   NAME.tar                 a tar for docker load, podman load and OCI tools alike
   dir:DIR                  the plain root file system
 
+--cache-from and --cache-to keep in a registry what builds computed: packed
+packages, package headers, repository metadata, finished layers; not the
+packages themselves. A worker with an empty cache directory then builds what
+another one built without fetching a package. What is missing or damaged there
+is made again. Failing to write the cache fails the build after the image was
+delivered, unless the reference ends in ,ignore-error=true. Who may write to
+the cache can change what is built from it: give that right to those who may
+push the images. slim verify proves an image whatever it was made from.
+
 The last line of the answer is where the image is and its digest.`,
 		Example: `  slim build recipe.yaml
   slim build recipe.yaml -o docker://registry.example/base/httpd:2.4
   slim build recipe.yaml --platform linux/amd64,linux/arm64 -o oci:images
-  slim build recipes/ -o oci:images            # a tag for each`,
+  slim build recipes/ -o oci:images            # a tag for each
+  slim build recipe.yaml --cache-from docker://registry.example/cache:slim \
+      --cache-to docker://registry.example/cache:slim`,
 		GroupID: groupBuild,
 		Args:    needRecipe(math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b := build{env: env, flags: &flags, outputs: outputs}
+			b := build{env: env, flags: &flags, outputs: outputs, cacheFrom: cacheFrom, cacheTo: cacheTo}
 			return b.run(cmd.Context(), args, digestFile)
 		},
 	}
@@ -100,14 +113,19 @@ The last line of the answer is where the image is and its digest.`,
 	flags.addLocked(cmd)
 	cmd.Flags().StringArrayVarP(&outputs, "output", "o", nil, "deliver to this `DEST`, may be repeated")
 	cmd.Flags().StringVar(&digestFile, "digestfile", "", "write the image's digest to `F`")
+	cmd.Flags().StringArrayVar(&cacheFrom, "cache-from", nil, "take what was computed before from docker://`REF`, may be repeated")
+	cmd.Flags().StringVar(&cacheTo, "cache-to", "", "bring what was computed to docker://`REF`")
 	return cmd
 }
 
 // build is one run of the build command.
 type build struct {
-	env     *environment
-	flags   *workFlags
-	outputs []string
+	env       *environment
+	flags     *workFlags
+	outputs   []string
+	cacheFrom []string
+	cacheTo   string
+	shared    *builder.SharedCache // nil for none
 }
 
 // built is what came of one recipe.
@@ -126,6 +144,9 @@ func (b *build) run(ctx context.Context, recipes []string, digestFile string) er
 	if err := b.checkOutputs(read); err != nil {
 		return err
 	}
+	if err := b.openShared(ctx); err != nil {
+		return err
+	}
 	all, failed := b.all(ctx, read)
 	for _, one := range all {
 		defer one.image.Close()
@@ -133,14 +154,44 @@ func (b *build) run(ctx context.Context, recipes []string, digestFile string) er
 	if len(read) == 1 && len(failed) == 1 {
 		return failed[0].err
 	}
+	unshared := b.pushShared(ctx)
 	if err := b.answer(read, all, failed, digestFile); err != nil {
 		return err
 	}
-	var errs []error
+	errs := []error{unshared}
 	for _, f := range failed {
 		errs = append(errs, fmt.Errorf("%s: %w", f.recipe, f.err))
 	}
 	return errors.Join(errs...)
+}
+
+// openShared opens the cache of --cache-from and --cache-to.
+func (b *build) openShared(ctx context.Context) error {
+	if len(b.cacheFrom) == 0 && b.cacheTo == "" {
+		return nil
+	}
+	opts, err := b.flags.options(b.env, b.env.newProgress())
+	if err != nil {
+		return err
+	}
+	if b.shared, err = builder.OpenSharedCache(ctx, b.cacheFrom, b.cacheTo, opts); err != nil {
+		return usageError("slim build --help says what --cache-from and --cache-to take", "%w", err)
+	}
+	return nil
+}
+
+// pushShared writes what was built to the cache of --cache-to.
+func (b *build) pushShared(ctx context.Context) error {
+	if b.shared == nil {
+		return nil
+	}
+	p := b.env.newProgress()
+	opts, err := b.flags.options(b.env, p)
+	if err == nil {
+		err = b.shared.Push(ctx, opts)
+	}
+	p.close(err)
+	return err
 }
 
 // answer says what was built and delivered.
@@ -316,6 +367,7 @@ func (b *build) one(ctx context.Context, r *builder.Recipe, p *progress) (*built
 	if err != nil {
 		return nil, err
 	}
+	opts.Shared = b.shared
 	out := &built{}
 	start := b.env.now()
 	lap := func(to *float64) {

@@ -39,10 +39,13 @@ type usage struct {
 func newCacheCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cache",
-		Short: "Show or shrink the cache of downloaded files",
-		Long: `Show or shrink the cache of downloaded files: packages and metadata, each kept
-under its checksum, so that nothing in it is ever stale. It is in SLIM_CACHE_DIR,
-or in slim under XDG_CACHE_HOME or the user's directory for caches.`,
+		Short: "Show or shrink the cache of downloads and of what was made of them",
+		Long: `Show or shrink the cache: downloaded packages and metadata, each under its
+checksum, and what was made of them, under a checksum of all it was made from,
+so that nothing in it is ever stale. What is damaged is dropped when it is used,
+and fetched or made again. It is in SLIM_CACHE_DIR, or in slim under
+XDG_CACHE_HOME or the user's directory for caches. slim build --cache-from and
+--cache-to share it through a registry.`,
 		GroupID: groupOther,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -7,10 +7,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"slim/internal/tooltest"
 )
 
 func TestMain(m *testing.M) {
@@ -18,20 +21,32 @@ func TestMain(m *testing.M) {
 }
 
 // The scripts say "exits CODE PROGRAM ARGUMENT..." for a command that is to end with a certain exit code, and "old FILE"
-// to make a file one that was last used a day ago; [root] holds for root. REPO is the repository of the demo distribution, and its key lies in
+// to make a file one that was last used a day ago; [root] holds for root. [registry] holds where there is docker-registry, and
+// "registry" sets REGISTRY to the HOST:PORT of one that all scripts have in common. REPO is the repository of the demo distribution, and its key lies in
 // the script's directory.
 func TestScripts(t *testing.T) {
 	testdata, err := filepath.Abs("../../testdata")
 	if err != nil {
 		t.Fatal(err)
 	}
+	registry := sync.OnceValue(func() string {
+		address, _ := tooltest.Registry(t, "", "")
+		return address
+	})
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Condition: func(cond string) (bool, error) {
-			if cond == "root" {
+			switch cond {
+			case "root":
 				return os.Getuid() == 0, nil
+			case "registry":
+				_, err := exec.LookPath("docker-registry")
+				if err != nil && os.Getenv("CI") == "true" {
+					return false, err
+				}
+				return err == nil, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
@@ -51,6 +66,12 @@ func TestScripts(t *testing.T) {
 				}
 				yesterday := time.Now().Add(-24 * time.Hour)
 				ts.Check(os.Chtimes(ts.MkAbs(args[0]), yesterday, yesterday))
+			},
+			"registry": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 0 {
+					ts.Fatalf("usage: registry")
+				}
+				ts.Setenv("REGISTRY", registry())
 			},
 			"exits": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) < 2 {

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// keptBeginning is the kind as which beginnings of files are kept.
-const keptBeginning = "beginning"
+// KindBeginning is the kind as which beginnings of files are kept.
+const KindBeginning = "beginning"
 
 // Beginning returns the first n bytes of a file, or all of one that is shorter than n. It takes them from the cache
 // when that has the file, asks a server for no more than them, and keeps what came by the file's digest. The digest is of
@@ -115,7 +115,7 @@ func (c *Client) keptBeginning(j *job, n int64) []byte {
 			return data
 		}
 	}
-	k, err := c.o.Cache.Kept(keptBeginning, beginningKey(j.digest, n))
+	k, err := c.o.Cache.Kept(KindBeginning, beginningKey(j.digest, n))
 	if err != nil || k == nil {
 		return nil
 	}
@@ -140,5 +140,5 @@ func (c *Client) keepBeginning(j *job, data []byte) {
 		k.Discard()
 		return
 	}
-	_ = k.Commit(keptBeginning, beginningKey(j.digest, j.first))
+	_ = k.Commit(KindBeginning, beginningKey(j.digest, j.first))
 }

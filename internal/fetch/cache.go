@@ -24,7 +24,10 @@ const (
 
 // Cache is a directory of files named by their digests, and of files that were computed from them. It may be used by any
 // number of goroutines and processes.
-type Cache struct{ dir string }
+type Cache struct {
+	dir    string
+	behind Behind // nil for none
+}
 
 // DefaultDir is where slim's cache is unless somebody says otherwise: SLIM_CACHE_DIR, or slim in XDG_CACHE_HOME (when that
 // is absolute), or in the user's cache directory below home, by operating system. It is "" when nothing is known.

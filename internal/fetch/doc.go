@@ -17,6 +17,8 @@
 //	                          checksum at its end: it saves work and is made anew when it is damaged or gone
 //	tmp/kept-...              what has come of one so far
 //
+// Behind the kept files there may be others, in another place, that are brought here when they are asked for.
+//
 // A file gets its final name by rename, after its digest has been compared. So nothing half-written is ever seen
 // under a final name, whenever a process is killed. Locks only save work: that two processes do not load the same
 // file, that Prune leaves alone what is in use. Where there are none (some network file systems) everything is still right.

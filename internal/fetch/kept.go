@@ -40,8 +40,36 @@ type Kept struct {
 // castagnoli is the table of CRC-32C, which processors compute themselves.
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
+// Behind is where a cache looks for kept files that it lacks, and who is told which are used. What it has may be gone or
+// wrong by the time it is asked for: then it is as if it had never been there. It is safe for concurrent use.
+type Behind interface {
+	// Has reports whether it seems to have something as kind under key.
+	Has(kind, key string) bool
+	// Load puts it into a cache, which has nothing behind it, and reports whether it did.
+	Load(into *Cache, kind, key string) bool
+	// Used is told of all that was found or kept.
+	Used(kind, key string)
+}
+
+// Before is the same cache with b behind it.
+func (c *Cache) Before(b Behind) *Cache { return &Cache{dir: c.dir, behind: b} }
+
 // Kept opens what is kept as kind under key, which is a hex SHA-256. Without it the result is nil.
 func (c *Cache) Kept(kind, key string) (*Kept, error) {
+	k, err := c.kept(kind, key)
+	if c.behind == nil || err != nil {
+		return k, err
+	}
+	if k == nil && c.behind.Load(&Cache{dir: c.dir}, kind, key) {
+		k, err = c.kept(kind, key)
+	}
+	if k != nil {
+		c.behind.Used(kind, key)
+	}
+	return k, err
+}
+
+func (c *Cache) kept(kind, key string) (*Kept, error) {
 	path := c.keptPath(kind, key)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -70,6 +98,18 @@ func (c *Cache) Kept(kind, key string) (*Kept, error) {
 
 // HasKept reports whether something is kept as kind under key, and counts as a use of it. It may be damaged.
 func (c *Cache) HasKept(kind, key string) bool {
+	has := c.hasKept(kind, key)
+	if c.behind == nil {
+		return has
+	}
+	has = has || c.behind.Has(kind, key)
+	if has {
+		c.behind.Used(kind, key)
+	}
+	return has
+}
+
+func (c *Cache) hasKept(kind, key string) bool {
 	path := c.keptPath(kind, key)
 	info, err := os.Lstat(path)
 	if err != nil || !info.Mode().IsRegular() {
@@ -164,6 +204,9 @@ func (k *Keeping) Commit(kind, key string) error {
 	if err != nil {
 		k.Discard()
 		return fmt.Errorf("writing to the cache: %w", err)
+	}
+	if k.c.behind != nil {
+		k.c.behind.Used(kind, key)
 	}
 	return k.f.Close()
 }

@@ -233,7 +233,7 @@ func TestPackLeavesNothingAfterAnError(t *testing.T) {
 			if name == "error" && !errors.Is(err, boom) {
 				t.Errorf("%s: %v does not wrap the segment's error", name, err)
 			}
-			if shelf.Has(kindSegment, p.key("bad")) {
+			if shelf.Has(KindSegment, p.key("bad")) {
 				t.Errorf("%s: it was kept", name)
 			}
 		}
@@ -327,7 +327,7 @@ type damaging struct {
 
 func (d *damaging) Open(kind, key string) (Entry, error) {
 	e, err := d.MemoryShelf.Open(kind, key)
-	if e == nil || err != nil || kind != kindSegment {
+	if e == nil || err != nil || kind != KindSegment {
 		return e, err
 	}
 	d.mu.Lock()

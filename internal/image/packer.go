@@ -47,7 +47,7 @@ func (p *Packer) Pack(ctx context.Context, segments []Segment) error {
 	var todo []Segment
 	seen := map[string]bool{}
 	for _, s := range segments {
-		if s.ID != "" && !seen[s.ID] && !p.shelf.Has(kindSegment, p.key(s.ID)) {
+		if s.ID != "" && !seen[s.ID] && !p.shelf.Has(KindSegment, p.key(s.ID)) {
 			seen[s.ID] = true
 			todo = append(todo, s)
 		}
@@ -100,7 +100,7 @@ func (p *Packer) layers(ctx context.Context, cut [][]Segment) ([]*Layer, error) 
 		for k, s := range segments {
 			if s.ID != "" {
 				keys[i][k] = p.key(s.ID)
-				if asked[s.ID] || p.shelf.Has(kindSegment, keys[i][k]) {
+				if asked[s.ID] || p.shelf.Has(KindSegment, keys[i][k]) {
 					continue
 				}
 				asked[s.ID] = true
@@ -165,7 +165,7 @@ func (p *Packer) Restore(b []byte) (*Layer, error) {
 		return nil, fmt.Errorf("reading layer: %w", err)
 	}
 	for _, key := range r.Segments {
-		if !p.shelf.Has(kindSegment, key) {
+		if !p.shelf.Has(KindSegment, key) {
 			return nil, nil
 		}
 	}
@@ -181,7 +181,7 @@ func (p *Packer) isFresh(key string) bool {
 
 // knownLayer is what is on the shelf about a layer; nil without it.
 func (p *Packer) knownLayer(name string) (*layerFacts, error) {
-	e, err := p.shelf.Open(kindLayer, name)
+	e, err := p.shelf.Open(KindLayer, name)
 	if e == nil || err != nil {
 		return nil, err
 	}
@@ -210,5 +210,5 @@ func (p *Packer) remember(name string, f layerFacts) error {
 		d.Discard()
 		return err
 	}
-	return d.Commit(kindLayer, name)
+	return d.Commit(KindLayer, name)
 }

@@ -101,7 +101,7 @@ func (p *pipeline) segment(ctx context.Context, packer *Packer, s Segment) (key 
 		id = hex.EncodeToString(out.content.Sum(nil))
 	}
 	key = packer.key(id)
-	return key, draft.Commit(kindSegment, key)
+	return key, draft.Commit(KindSegment, key)
 }
 
 func (s *Segment) write(ctx context.Context, t *tar.Writer) error {

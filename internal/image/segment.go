@@ -53,8 +53,8 @@ type Draft interface {
 
 // The kinds of what is on the shelf.
 const (
-	kindSegment = "segments"
-	kindLayer   = "layers"
+	KindSegment = "segments"
+	KindLayer   = "layers"
 )
 
 // packed is what is known of a packed segment. On the shelf it stands behind the packed bytes: rawSize and crc, big-endian.
@@ -73,7 +73,7 @@ func (p packed) tail() []byte {
 
 // openSegment opens a packed segment; the reader ends before the tail. Without it the error is ErrLost.
 func openSegment(shelf Shelf, key string) (*packedReader, error) {
-	e, err := shelf.Open(kindSegment, key)
+	e, err := shelf.Open(KindSegment, key)
 	if err != nil {
 		return nil, err
 	}

@@ -8,5 +8,7 @@
 // Registries are spoken to as the OCI distribution specification 1.1 says, over https, and over http only on the
 // loopback. Credentials come from where podman and docker keep them (containers-auth.json(5), docker's config.json).
 //
+// A Bundle is what is no image: blobs of a registry's repository under a manifest of any kind.
+//
 // Left out: containers-storage and the docker daemon, Docker's schema 1, compressed archives.
 package store
