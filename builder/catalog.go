@@ -206,3 +206,13 @@ func (repo *repository) newest(name string) rpm.EVR {
 	}
 	return newest
 }
+
+// newestBuild is the package with the highest version of a name and architecture.
+func (repo *repository) newestBuild(name, arch string) (newest rpm.NEVRA, ok bool) {
+	for _, number := range repo.catalog.Lookup(rpm.Named, name) {
+		if n := repo.catalog.NEVRA(number); n.Arch == arch && (!ok || newest.EVR.Compare(n.EVR) < 0) {
+			newest, ok = n, true
+		}
+	}
+	return newest, ok
+}

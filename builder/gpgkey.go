@@ -49,25 +49,30 @@ func (r Repository) KeyRefs(p Platform) ([]KeyRef, error) {
 
 // loadKeys reads the recipe's keys. A key that the OpenPGP library does not know is remarked on and left out.
 func loadKeys(ctx context.Context, client *fetch.Client, r Repository, p Platform, o Options) (*rpm.Keyring, error) {
+	keys := &rpm.Keyring{}
+	return keys, addRepositoryKeys(ctx, client, keys, r, p, o)
+}
+
+// addRepositoryKeys adds the recipe's keys to others.
+func addRepositoryKeys(ctx context.Context, client *fetch.Client, keys *rpm.Keyring, r Repository, p Platform, o Options) error {
 	refs, err := r.KeyRefs(p)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	keys := &rpm.Keyring{}
 	for _, ref := range refs {
 		content, err := keyContent(ctx, client, ref.Address, o)
 		if err != nil {
-			return nil, fmt.Errorf("reading key %s: %w", ref.Address, err)
+			return fmt.Errorf("reading key %s: %w", ref.Address, err)
 		}
 		_, skipped, err := keys.Add(content, ref.fingerprints()...)
 		if err != nil {
-			return nil, &VerifyError{What: "key " + ref.Address, Err: err}
+			return &VerifyError{What: "key " + ref.Address, Err: err}
 		}
 		for _, reason := range skipped {
 			o.Report.Report(Event{Phase: PhaseMetadata, Message: fmt.Sprintf("key %s: one key is passed over: %v", ref.Address, reason)})
 		}
 	}
-	return keys, nil
+	return nil
 }
 
 func keyContent(ctx context.Context, client *fetch.Client, u string, o Options) ([]byte, error) {

@@ -15,7 +15,7 @@ import (
 
 // QualityOptions say what the quality of what is on the path is judged by.
 type QualityOptions struct {
-	Keys   []string // files of OpenPGP keys that headers are verified by
+	Keys   []string // that headers are verified by, as for VerifyOptions
 	Recipe *Recipe  // its keys count too, and its repository tells of advisories; may be nil
 }
 
@@ -47,7 +47,11 @@ func (v *view) judge(ctx context.Context, i *ImagePath, d *database, o *PathOpti
 	var err error
 	if len(q.Keys) > 0 || q.Recipe != nil && q.Recipe.Repository.GPGCheck {
 		by := &VerifyOptions{Keys: q.Keys, Recipe: q.Recipe, Options: o.Options}
-		if keys, err = by.keyring(ctx, v.platform); err != nil {
+		sources, err := by.keySources()
+		if err != nil {
+			return err
+		}
+		if keys, err = by.keyring(ctx, sources, v.platform); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -19,27 +18,16 @@ import (
 
 // VerifyOptions say what an image is verified by. There has to be a key.
 type VerifyOptions struct {
-	Keys      []string   // files of OpenPGP keys
+	// Keys are files of OpenPGP keys, names of distributions (see ShippedKeys), recipes (*.yaml) whose repository's keys
+	// are meant, or locks (*.lock), whose recipes' are.
+	Keys      []string
 	Recipe    *Recipe    // its keys count too, and the files and homes that it adds are known; may be nil
 	Platforms []Platform // of the image; all without any
-	Against   string     // reference of an image whose packages are compared; "" for none
+	// Against is what the packages are compared with: the reference of an image, a lock or LOCK:RECIPE, a recipe (*.yaml),
+	// whose repository is meant as it is now, or a repository's URL or directory; "" for nothing.
+	Against string
 	Options
 }
-
-// KeyError says that a key file is of no use.
-type KeyError struct {
-	File string // "" when there is no key at all
-	Err  error
-}
-
-func (e *KeyError) Error() string {
-	if e.File == "" {
-		return e.Err.Error()
-	}
-	return fmt.Sprintf("key file %s: %v", e.File, e.Err)
-}
-
-func (e *KeyError) Unwrap() error { return e.Err }
 
 // Verification is what was found of an image.
 type Verification struct {
@@ -66,7 +54,11 @@ type VerifiedPackage struct {
 	NEVRA  rpm.NEVRA
 	SHA256 string // of its header
 	Key    string // fingerprint of the key that signed it, "" when none did
+	audit.FileCount
 }
+
+// RuleReason says what a rule that explains generated paths is for.
+func RuleReason(rule string) string { return audit.Reason(rule) }
 
 // SigningKey is a key and how many packages it signed.
 type SigningKey struct {
@@ -79,10 +71,11 @@ func (v *Verification) Failed(strict bool) bool {
 	return slices.ContainsFunc(v.Images, func(i *VerifiedImage) bool { return i.Report.Failed(strict) })
 }
 
-// Differs reports whether a package is not the reference's.
+// Differs reports whether a package is another one than the reference's: what the reference does not have is not, if it
+// is signed by the same key.
 func (v *Verification) Differs() bool {
 	return slices.ContainsFunc(v.Images, func(i *VerifiedImage) bool {
-		return i.Against != nil && i.Against.Count[audit.Identical] != len(i.Against.Packages)
+		return i.Against != nil && i.Against.Count[audit.Drifted]+i.Against.Count[audit.Unknown] > 0
 	})
 }
 
@@ -91,32 +84,36 @@ func (v *Verification) Differs() bool {
 // keys are *KeyError.
 func Verify(ctx context.Context, reference string, o VerifyOptions) (*Verification, error) {
 	out := &Verification{Reference: reference}
-	if err := o.addKeys(&rpm.Keyring{}); err != nil {
+	sources, err := o.keySources()
+	if err != nil {
 		return nil, err
 	}
 	var extra []audit.Extra
 	if o.Recipe != nil {
-		var err error
 		if extra, err = o.Recipe.extras(); err != nil {
 			return nil, err
 		}
 	}
-	against, err := o.readReference(ctx)
+	against, err := o.openReference(ctx)
 	if err != nil {
 		return nil, err
 	}
+	defer against.close()
 	keys := map[Platform]*rpm.Keyring{}
 	out.Digest, err = eachView(ctx, reference, viewOptions{o.Platforms, o.Options}, func(v *view) error {
 		if keys[v.platform] == nil {
-			k, err := o.keyring(ctx, v.platform)
+			k, err := o.keyring(ctx, sources, v.platform)
 			if err != nil {
 				return err
 			}
 			keys[v.platform] = k
 		}
-		one, err := v.verify(keys[v.platform], extra, against)
+		one, packages, err := v.verify(keys[v.platform], extra)
 		if err != nil {
 			return fmt.Errorf("verifying %s: %w", reference, err)
+		}
+		if one.Against, err = against.compare(ctx, v.platform, packages); err != nil {
+			return err
 		}
 		out.Images = append(out.Images, one)
 		return nil
@@ -129,7 +126,11 @@ func Verify(ctx context.Context, reference string, o VerifyOptions) (*Verificati
 
 // VerifyDatabase checks the headers of the rpmdb in a file, without a root to compare with.
 func VerifyDatabase(ctx context.Context, file string, o VerifyOptions) (*Verification, error) {
-	keys, err := o.keyring(ctx, Platform{})
+	sources, err := o.keySources()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := o.keyring(ctx, sources, Platform{})
 	if err != nil {
 		return nil, err
 	}
@@ -154,111 +155,6 @@ func VerifyDatabase(ctx context.Context, file string, o VerifyOptions) (*Verific
 	return &Verification{Reference: file, Images: []*VerifiedImage{one}}, nil
 }
 
-// keyring reads all keys.
-func (o *VerifyOptions) keyring(ctx context.Context, p Platform) (*rpm.Keyring, error) {
-	keys := &rpm.Keyring{}
-	if o.Recipe != nil && o.Recipe.Repository.GPGCheck {
-		client, done, err := o.client()
-		if err != nil {
-			return nil, err
-		}
-		defer done()
-		if p == (Platform{}) {
-			p = o.Recipe.Platforms[0]
-		}
-		if keys, err = loadKeys(ctx, client, o.Recipe.Repository, p, o.Options); err != nil {
-			return nil, err
-		}
-	}
-	if err := o.addKeys(keys); err != nil {
-		return nil, err
-	}
-	if len(keys.Keys()) == 0 {
-		return nil, &KeyError{Err: errors.New("the recipe checks no signatures: there is no key to verify with")}
-	}
-	return keys, nil
-}
-
-func (o *VerifyOptions) addKeys(keys *rpm.Keyring) error {
-	if len(o.Keys) == 0 && o.Recipe == nil {
-		return &KeyError{Err: errors.New("there is no key to verify with")}
-	}
-	for _, file := range o.Keys {
-		if err := o.addKey(keys, file); err != nil {
-			return &KeyError{File: file, Err: err}
-		}
-	}
-	return nil
-}
-
-func (o *VerifyOptions) addKey(keys *rpm.Keyring, file string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return pathless(err)
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, rpm.MaxKeyFile+1))
-	if err != nil {
-		return pathless(err)
-	}
-	_, skipped, err := keys.Add(content)
-	for _, reason := range skipped {
-		o.Report.Report(Event{Phase: PhaseMetadata, Message: fmt.Sprintf("key file %s: one key is passed over: %v", file, reason)})
-	}
-	return err
-}
-
-// pathless is an error of a file without the file's name.
-func pathless(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
-}
-
-// referenceSet are the packages of a reference, by platform.
-type referenceSet map[Platform][]audit.Package
-
-func (o *VerifyOptions) readReference(ctx context.Context) (referenceSet, error) {
-	if o.Against == "" {
-		return nil, nil
-	}
-	set := referenceSet{}
-	_, err := eachView(ctx, o.Against, viewOptions{o.Platforms, o.Options}, func(v *view) error {
-		d, err := v.database()
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", o.Against, err)
-		}
-		if d.path == "" {
-			return fmt.Errorf("reading %s: it has no rpmdb to compare with", o.Against)
-		}
-		packages, _ := d.read(nil)
-		for i := range packages {
-			packages[i].Files = nil
-		}
-		set[v.platform] = packages
-		return nil
-	})
-	return set, err
-}
-
-// of are the packages for a platform. A reference of one platform serves a plain root and is served by one.
-func (s referenceSet) of(p Platform) ([]audit.Package, bool) {
-	if packages, ok := s[p]; ok {
-		return packages, true
-	}
-	if packages, ok := s[Platform{}]; ok {
-		return packages, true
-	}
-	if len(s) == 1 && p == (Platform{}) {
-		for _, packages := range s {
-			return packages, true
-		}
-	}
-	return nil, false
-}
-
 // read are the packages of a database as keys prove them, by NEVRA, and the number of keys among them.
 func (d *database) read(keys *rpm.Keyring) (packages []audit.Package, keysLeft int) {
 	for _, i := range d.packages {
@@ -272,16 +168,17 @@ func (d *database) read(keys *rpm.Keyring) (packages []audit.Package, keysLeft i
 	return packages, keysLeft
 }
 
-func (v *view) verify(keys *rpm.Keyring, extra []audit.Extra, reference referenceSet) (*VerifiedImage, error) {
+// verify compares a root with its packages, and returns them too; there are none without an rpmdb.
+func (v *view) verify(keys *rpm.Keyring, extra []audit.Extra) (*VerifiedImage, []audit.Package, error) {
 	out := &VerifiedImage{Platform: v.platform, Digest: v.digest}
 	d, err := v.database()
 	if err != nil {
 		out.fault(audit.Finding{Kind: audit.Database, Got: err.Error()})
-		return out, nil
+		return out, nil, nil
 	}
 	if d.path == "" {
-		out.fault(audit.Finding{Kind: audit.Database, Got: "there is no rpmdb: nothing says which packages this is made of"})
-		return out, nil
+		out.fault(audit.Finding{Kind: audit.Database, Got: v.noDatabase()})
+		return out, nil, nil
 	}
 	out.Database, out.Format = d.path, d.format
 	root := audit.Root{Tree: v.tree, Extra: extra}
@@ -300,28 +197,24 @@ func (v *view) verify(keys *rpm.Keyring, extra []audit.Extra, reference referenc
 	}
 	report, err := audit.Check(root)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	report.Findings = append(report.Findings, faults...)
 	audit.SortFindings(report.Findings)
 	out.Report = *report
 	out.list(root.Packages)
-	if reference != nil {
-		packages, ok := reference.of(v.platform)
-		if !ok {
-			return nil, fmt.Errorf("what it is to be compared with has no image for its platform %s", v.platform)
-		}
-		out.Against = audit.Against(root.Packages, packages)
-	}
-	return out, nil
+	return out, root.Packages, nil
 }
 
 func (i *VerifiedImage) fault(f audit.Finding) { i.Report.Findings = append(i.Report.Findings, f) }
 
 // list notes the packages and who signed them.
 func (i *VerifiedImage) list(packages []audit.Package) {
-	for _, p := range packages {
+	for k, p := range packages {
 		one := VerifiedPackage{NEVRA: p.NEVRA, SHA256: p.SHA256}
+		if k < len(i.Report.Each) {
+			one.FileCount = i.Report.Each[k]
+		}
 		if p.Err == nil {
 			one.Key = p.Key.Fingerprint
 			at := slices.IndexFunc(i.Keys, func(k SigningKey) bool { return k.Key == p.Key })

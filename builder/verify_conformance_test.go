@@ -1,7 +1,10 @@
 package builder
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
+	"hash/adler32"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,9 +16,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"slim/internal/audit"
-	"slim/internal/rpm"
-	"slim/internal/rpmdb"
 	"slim/internal/tooltest"
+	"slim/recipes"
 )
 
 func sharedKey(t *testing.T) []string {
@@ -112,57 +114,82 @@ func tamperDirectory(t *testing.T, root string) {
 	}
 }
 
-// TestVerifyRealHeaders proves the headers of real systems with their distributions' keys, and nothing with others.
+// TestVerifyRealHeaders proves the headers of real systems with their distributions' keys, and nothing with others: each
+// database of the shared data, and the same headers in the format that no real database there has.
 func TestVerifyRealHeaders(t *testing.T) {
-	root := filepath.Join(tooltest.Shared(t), "rpms")
-	all, err := filepath.Glob(filepath.Join(root, "gomod+knqyf263+go-rpmdb*", "pkg", "testdata", "*", "rpmdb.sqlite.zst"))
-	if err != nil || len(all) == 0 {
-		t.Fatalf("%v, %v", all, err)
+	shared := filepath.Join(tooltest.Shared(t), "rpms")
+	key := func(name string) string {
+		return filepath.Join(shared, "xsuchy+distribution-gpg-keys", "keys", name)
 	}
-	keys := &rpm.Keyring{}
-	for _, name := range []string{"fedora/RPM-GPG-KEY-fedora-35-primary", "azure-linux/MICROSOFT-RPM-GPG-KEY"} {
-		content, err := os.ReadFile(filepath.Join(root, "xsuchy+distribution-gpg-keys", "keys", name))
-		if err == nil {
-			_, _, err = keys.Add(content)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	all, err := filepath.Glob(filepath.Join(shared, "gomod+knqyf263+go-rpmdb*", "pkg", "testdata", "*", "*"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	allKeys := 0
-	for _, file := range all {
-		d := realDatabase(t, file)
-		packages, keysLeft := d.read(keys)
-		for _, p := range packages {
-			if p.Err != nil || p.Key.ID == "" || len(p.SHA256) != 64 {
-				t.Errorf("%s: %v", p.NEVRA, p.Err)
+	tested := 0
+	for _, test := range []struct {
+		system, file, format string
+		key                  string // a file, or a name of what is shipped
+		id                   string
+		packages, keysLeft   int
+		weak                 int // packages whose files have MD5 or SHA-1 alone
+	}{
+		{"fedora35", "rpmdb.sqlite", "sqlite", key("fedora/RPM-GPG-KEY-fedora-35-primary"), "db4639719867c58f", 137, 1, 0},
+		{"cbl-mariner-2.0", "rpmdb.sqlite", "sqlite", "azurelinux", "0cd9fed33135ce90", 129, 0, 0},
+		{"centos7-plain", "Packages", "bdb", key("centos/RPM-GPG-KEY-CentOS-7"), "24c6a8a7f4a80eb5", 144, 0, 0},
+		{"libuuid", "Packages", "bdb", "ubi8", "199e2f91fd431d51", 1, 0, 0},
+	} {
+		t.Run(test.system, func(t *testing.T) {
+			file := unpackDatabase(t, all, test.system, test.file)
+			tested++
+			for _, file := range []string{file, rewrittenAsNDB(t, file)} {
+				one := verifyDatabase(t, file, test.key)
+				format := test.format
+				if filepath.Base(file) == "Packages.db" {
+					format = "ndb"
+				}
+				weak := 0
+				for _, f := range one.Report.Findings {
+					if f.Kind != audit.Weak {
+						t.Errorf("%s", f)
+					} else {
+						weak++
+					}
+				}
+				got := []any{one.Format, one.Report.Signed, one.Report.Packages, one.KeysLeft, weak, len(one.Keys), one.Keys[0].ID}
+				if d := cmp.Diff([]any{format, test.packages, test.packages, test.keysLeft, test.weak, 1, test.id}, got); d != "" {
+					t.Errorf("format, signed, packages, keys beside them, weak ones, signers, signer (-want +got)\n%s", d)
+				}
 			}
-		}
-		if len(packages) < 100 {
-			t.Errorf("%s: %d packages", file, len(packages))
-		}
-		allKeys += keysLeft
-		none, _ := d.read(&rpm.Keyring{})
-		if slices.ContainsFunc(none, func(p audit.Package) bool { return p.Err == nil }) {
-			t.Errorf("%s: proven without a key", file)
-		}
-		metadata, err := d.metadata()
-		if err != nil {
-			t.Fatal(err)
-		}
-		answers, err := why(metadata, 0, nil, "glibc", "it", Platform{})
-		if err != nil || len(answers[0].Loss.Broken) < 20 || len(answers[0].Chains) < 20 {
-			t.Errorf("%s: why: %v", file, err)
-		}
+			if none := verifyDatabase(t, file, "rocky"); none.Report.Signed != 0 || len(none.Report.Findings) != test.packages+test.weak {
+				t.Errorf("with another's key %d are proven", none.Report.Signed)
+			}
+		})
 	}
-	if allKeys == 0 {
-		t.Error("no database has a key of rpm's in it")
+	if tested != len(all) {
+		t.Errorf("%d of the %d databases are in the table: %v", tested, len(all), all)
 	}
 }
 
-func realDatabase(t *testing.T, file string) *database {
+func verifyDatabase(t *testing.T, file, key string) *VerifiedImage {
 	t.Helper()
-	packed, err := os.ReadFile(file)
+	v, err := VerifyDatabase(t.Context(), file, VerifyOptions{Keys: []string{key}, Options: Options{Builtin: recipes.Files, Offline: true, WorkDir: t.TempDir()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.Images[0]
+}
+
+// unpackDatabase is the database of a system, unpacked where it is packed.
+func unpackDatabase(t *testing.T, all []string, system, name string) string {
+	t.Helper()
+	i := slices.IndexFunc(all, func(p string) bool { return strings.Contains(p, "/"+system+"/"+name) })
+	if i < 0 {
+		t.Fatalf("no %s of %s", name, system)
+	}
+	if !strings.HasSuffix(all[i], ".zst") {
+		return all[i]
+	}
+	packed, err := os.ReadFile(all[i])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,11 +202,78 @@ func realDatabase(t *testing.T, file string) *database {
 	if err != nil {
 		t.Fatal(err)
 	}
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, raw, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// rewrittenAsNDB is a database of the same headers in ndb's format, written by the description of lib/backend/ndb/rpmpkg.c:
+// a header, slots that say where the blobs are in blocks of 16 bytes, and the blobs.
+func rewrittenAsNDB(t *testing.T, file string) string {
+	t.Helper()
+	const page, block = 4096, 16
+	le := binary.LittleEndian
+	packages := databaseOf(t, file).packages
+	pages := (2+len(packages))*block/page + 1
+	out := make([]byte, pages*page)
+	copy(out, "RpmP")
+	le.PutUint32(out[8:], 1) // generation
+	le.PutUint32(out[12:], uint32(pages))
+	le.PutUint32(out[16:], uint32(len(packages)+1))
+	for at := 2 * block; at < len(out); at += block {
+		copy(out[at:], "Slot")
+	}
+	for i, p := range packages {
+		number, blob := uint32(i+1), p.Header.Blob()
+		b := le.AppendUint32(le.AppendUint32(le.AppendUint32([]byte("BlbS"), number), 1), uint32(len(blob)))
+		b = append(b, blob...)
+		b = append(b, make([]byte, (block-(len(b)+12)%block)%block)...)
+		b = le.AppendUint32(le.AppendUint32(b, adler32.Checksum(b)), uint32(len(blob)))
+		b = append(b, "BlbE"...)
+		slot := out[(2+i)*block:]
+		le.PutUint32(slot[4:], number)
+		le.PutUint32(slot[8:], uint32(len(out)/block))
+		le.PutUint32(slot[12:], uint32(len(b)/block))
+		out = append(out, b...)
+	}
+	name := filepath.Join(t.TempDir(), "Packages.db")
+	if err := os.WriteFile(name, out, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func databaseOf(t *testing.T, file string) *database {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
 	d := &database{}
-	if d.packages, err = rpmdb.Read(strings.NewReader(string(raw)), int64(len(raw))); err != nil {
+	if err := d.open(bytes.NewReader(content), int64(len(content))); err != nil {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// TestWhyRealHeaders asks real databases why they have glibc.
+func TestWhyRealHeaders(t *testing.T) {
+	all, err := filepath.Glob(filepath.Join(tooltest.Shared(t), "rpms", "gomod+knqyf263+go-rpmdb*", "pkg", "testdata", "*", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, system := range [][2]string{{"fedora35", "rpmdb.sqlite"}, {"cbl-mariner-2.0", "rpmdb.sqlite"}, {"centos7-plain", "Packages"}} {
+		metadata, err := databaseOf(t, unpackDatabase(t, all, system[0], system[1])).metadata()
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers, err := why(metadata, 0, nil, "glibc", "it", Platform{})
+		if err != nil || len(answers[0].Loss.Broken) < 20 || len(answers[0].Chains) < 20 {
+			t.Errorf("%s: %v", system[0], err)
+		}
+	}
 }
 
 // TestDiffEveryday compares an image of real packages with the root that slim writes of it.

@@ -427,7 +427,7 @@ func TestVerifyAgainst(t *testing.T) {
 	for _, p := range i.Against.Packages {
 		got[p.NEVRA.String()] = p.Verdict
 	}
-	want := map[string]audit.Verdict{"app-1-2.x86_64": audit.Drifted, "more-1-1.noarch": audit.Added, "setup-1-1.noarch": audit.Identical}
+	want := map[string]audit.Verdict{"app-1-2.x86_64": audit.Drifted, "more-1-1.noarch": audit.SameRepository, "setup-1-1.noarch": audit.Identical}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
@@ -437,6 +437,45 @@ func TestVerifyAgainst(t *testing.T) {
 	o.Against = moved
 	if got := verifyIt(t, same, o).Against; len(got.Absent) != 1 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestVerifyAgainstRepository compares with repositories that have the same builds, others, rebuilt ones of the same
+// version, and none.
+func TestVerifyAgainstRepository(t *testing.T) {
+	a := auditedImage(t)
+	ref := writeImage(t, a.image)
+	repo := func(o rpmtest.RepoOptions, text string) string {
+		o.Key = rpmtest.TestKey(t)
+		return rpmtest.MustRepo(t, o, text)
+	}
+	newer := repo(rpmtest.RepoOptions{}, strings.Replace(auditedPackages, "package app-1-1", "package app-1-2", 1))
+	rebuilt := repo(rpmtest.RepoOptions{}, strings.Replace(auditedPackages, "read me", "read this", 1))
+	without := repo(rpmtest.RepoOptions{}, strings.Split(auditedPackages, "package app")[0])
+	recipe := filepath.Join(t.TempDir(), "newer.yaml")
+	if err := os.WriteFile(recipe, []byte("repository: {baseurl: "+newer+", gpgcheck: false}\npackages: [app]\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		against string
+		verdict audit.Verdict // of app; setup is identical everywhere
+		have    string
+	}{
+		{a.repo, audit.Identical, "[]"},
+		{"file://" + a.repo, audit.Identical, "[]"},
+		{newer, audit.Drifted, "[app-1-2.x86_64]"},
+		{recipe, audit.Drifted, "[app-1-2.x86_64]"},
+		{rebuilt, audit.Drifted, "[app-1-1.x86_64]"},
+		{without, audit.Drifted, "[]"},
+	} {
+		i := verifyIt(t, ref, VerifyOptions{Keys: []string{a.key}, Recipe: a.recipe, Against: test.against})
+		app, setup := i.Against.Packages[0], i.Against.Packages[1]
+		if app.Verdict != test.verdict || fmt.Sprint(app.Reference) != test.have || setup.Verdict != audit.Identical || len(i.Against.Absent) != 0 {
+			t.Errorf("%s: %+v", test.against, i.Against)
+		}
+	}
+	if _, err := Verify(t.Context(), ref, VerifyOptions{Keys: []string{a.key}, Against: "http://localhost:1/none", Options: Options{Offline: true}}); KindOf(err) != FailedNetwork {
+		t.Errorf("offline: %v", err)
 	}
 }
 

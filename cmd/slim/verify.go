@@ -46,6 +46,9 @@ type verifiedPackage struct {
 	NEVRA        string `json:"nevra"`
 	HeaderSHA256 string `json:"header_sha256"`
 	Key          string `json:"key,omitempty"`
+	Files        int    `json:"files"`
+	Matching     int    `json:"files_matching"`
+	NotInstalled int    `json:"files_not_installed"`
 }
 
 type generatedJSON struct {
@@ -83,6 +86,7 @@ type verify struct {
 	opts      builder.VerifyOptions
 	database  string // a file
 	strict    bool
+	brief     bool
 	json      bool
 	statement bool
 }
@@ -96,18 +100,28 @@ func newVerifyCommand(env *environment) *cobra.Command {
 every package header in the image's own rpmdb, and every file of the image
 against them: content, permissions, owners, links, capabilities, devices. A file
 may be missing only where the rpmdb says it was not installed. What no package
-brings has to be of a known kind that is generated, or it is foreign.
+brings has to be of a known kind that is generated, or it is foreign. Nothing is
+fetched but the image, and keys that a recipe has at a URL.
 
-IMAGE is as for inspect, or dir:DIR for a plain root. Changed configuration files
-are listed and do not fail, as for rpm -V; --strict lets every remark fail.
---recipe takes keys and added files from the recipe. --against compares the
-packages with those of another image, byte by byte of their headers. --database
-FILE checks the headers of an rpmdb alone.
+IMAGE is as for inspect, or dir:DIR for a plain root. K is a file of public keys, a
+recipe or a lock, whose repository's keys are meant, or a distribution whose keys
+are shipped: ` + shippedKeys(env) + `.
+Changed configuration files are listed and do not fail, as for rpm -V; --strict
+lets every remark fail. --recipe takes keys and added files from the recipe.
+--database FILE checks the headers of an rpmdb alone. --brief leaves the tables out.
 
-Exit codes: 5 when the image does not verify, 3 when it does and packages are
-not those of --against. --statement prints an in-toto statement of type
+--against compares the packages, byte by byte of their headers, with those of
+another image, of a lock (or LOCK:RECIPE), or of a repository as it is now, given
+by a recipe, a URL or a directory:
+  identical        the reference has the same header
+  same repository  the reference has no such package; the same key signed it
+  drifted          the reference has another build, or a repository has none
+  foreign          another key signed it
+
+Exit codes: 5 when the image does not verify, 3 when it does and packages have
+drifted or are foreign. --statement prints an in-toto statement of type
 ` + builder.SamePackages + ` for signing.`,
-		Example: `  slim verify registry.example/base/httpd:2.4 --key RPM-GPG-KEY
+		Example: `  slim verify registry.example/base/httpd:2.4 --key ubi9
   slim verify dir:/mnt/root --recipe httpd.yaml
   slim verify httpd.tar --key RPM-GPG-KEY --against registry.example/ubi9/ubi`,
 		GroupID: groupLook,
@@ -131,7 +145,7 @@ not those of --against. --statement prints an in-toto statement of type
 			}
 			var key *builder.KeyError
 			if errors.As(err, &key) {
-				return &exitError{code: exitUsage, err: err, hint: "--key FILE names the distribution's public key, as in /etc/pki/rpm-gpg"}
+				return &exitError{code: exitUsage, err: err, hint: keyHint}
 			}
 			if err != nil {
 				return err
@@ -139,16 +153,23 @@ not those of --against. --statement prints an in-toto statement of type
 			return errors.Join(v.print(found), v.judge(found))
 		},
 	}
-	cmd.Flags().StringArrayVar(&v.opts.Keys, "key", nil, "a file of public `KEY`s that packages may be signed by, may be repeated")
+	cmd.Flags().StringArrayVar(&v.opts.Keys, "key", nil, "packages may be signed by the keys of `K`, may be repeated")
 	cmd.Flags().StringVar(&v.recipe, "recipe", "", "take keys, added files and homes from `RECIPE`")
-	cmd.Flags().StringVar(&v.opts.Against, "against", "", "compare the packages with those of `IMAGE`")
+	cmd.Flags().StringVar(&v.opts.Against, "against", "", "compare the packages with those of `REFERENCE`")
 	cmd.Flags().StringVar(&v.database, "database", "", "check the headers of the rpmdb in `FILE`, without an image")
 	cmd.Flags().BoolVar(&v.strict, "strict", false, "fail on changed configuration files and other remarks too")
+	cmd.Flags().BoolVar(&v.brief, "brief", false, "print findings and one line alone")
 	cmd.Flags().BoolVar(&v.statement, "statement", false, "print an in-toto statement")
-	cmd.Flags().BoolVar(&v.opts.Offline, "offline", false, "fetch no key of the recipe over the network")
+	cmd.Flags().BoolVar(&v.opts.Offline, "offline", false, "fetch no key and no metadata over the network")
 	cmd.Flags().StringSliceVar(&v.flags.platforms, "platform", nil, "only the images for these platforms `P[,P]`")
 	addJSONFlag(cmd, &v.json)
 	return cmd
+}
+
+const keyHint = "--key takes a file of the distribution's public keys, as in /etc/pki/rpm-gpg, a recipe, a lock, or a name as in --key ubi9"
+
+func shippedKeys(env *environment) string {
+	return strings.Join(builder.ShippedKeys(env.builtin), ", ")
 }
 
 // prepare reads what the flags name.
@@ -176,15 +197,24 @@ func (v *verify) prepare() error {
 func (v *verify) judge(found *builder.Verification) error {
 	switch {
 	case found.Failed(v.strict):
-		n := 0
+		n, signed := 0, 0
 		for _, i := range found.Images {
+			signed += i.Report.Signed
 			for _, f := range i.Report.Findings {
 				if v.strict || f.Kind.Fails() {
 					n++
 				}
 			}
 		}
-		return &exitError{code: exitVerification, err: fmt.Errorf("%s does not verify: %s", found.Reference, count(n, "finding"))}
+		e := &exitError{code: exitVerification, err: fmt.Errorf("%s does not verify: %s", found.Reference, count(n, "finding"))}
+		if signed == 0 && found.Images[0].Report.Packages > 0 {
+			given := v.opts.Keys
+			if v.recipe != "" {
+				given = append([]string{v.recipe}, given...)
+			}
+			e.hint = fmt.Sprintf("no package is signed by the keys of %s: are they the distribution's?", strings.Join(given, ", "))
+		}
+		return e
 	case found.Differs():
 		return &exitError{code: exitGate, err: fmt.Errorf("%s is not made of the packages of %s", found.Reference, v.opts.Against)}
 	}
@@ -196,109 +226,6 @@ func count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-func (v *verify) print(found *builder.Verification) error {
-	if v.json {
-		return writeJSON(v.env.stdout, v.answer(found))
-	}
-	if v.statement {
-		if found.Failed(v.strict) {
-			out := &lines{w: v.env.stderr}
-			v.printFindings(out, found)
-			return out.err
-		}
-		statement, err := found.Statement(v.opts.Against, readBuildVersion().Version)
-		if err != nil {
-			return err
-		}
-		return writeJSON(v.env.stdout, statement)
-	}
-	out := &lines{w: v.env.stdout}
-	v.printFindings(out, found)
-	for _, i := range found.Images {
-		name := printable(found.Reference)
-		if len(found.Images) > 1 {
-			name += " for " + i.Platform.String()
-		}
-		out.printf("%s: %s\n", name, v.summary(i))
-		if i.Against != nil {
-			out.printf("%s: %s\n", name, v.againstSummary(i))
-		}
-	}
-	return out.err
-}
-
-func (v *verify) printFindings(out *lines, found *builder.Verification) {
-	for _, i := range found.Images {
-		prefix := ""
-		if len(found.Images) > 1 {
-			prefix = i.Platform.String() + " "
-		}
-		for _, f := range i.Report.Findings {
-			out.printf("%s%s\n", prefix, printable(f.String()))
-		}
-		if i.Against == nil {
-			continue
-		}
-		for _, p := range i.Against.Packages {
-			if text := comparedText(p.Verdict, p.Reference); text != "" {
-				out.printf("%s%s: %s%s\n", prefix, p.Verdict, printable(p.NEVRA.String()), text)
-			}
-		}
-	}
-}
-
-func comparedText[V ~string, R fmt.Stringer](verdict V, reference []R) string {
-	switch verdict {
-	case "identical":
-		return ""
-	case "drifted":
-		var have []string
-		for _, r := range reference {
-			have = append(have, r.String())
-		}
-		return ", where the reference has " + printable(strings.Join(have, ", "))
-	}
-	return " is not in the reference"
-}
-
-// summary is one line.
-func (v *verify) summary(i *builder.VerifiedImage) string {
-	r := &i.Report
-	var signers []string
-	for _, k := range i.Keys {
-		if len(i.Keys) > 1 {
-			signers = append(signers, fmt.Sprintf("%s (%d)", k.ID, k.Packages))
-		} else {
-			signers = append(signers, k.ID)
-		}
-	}
-	text := fmt.Sprintf("%d of %d packages signed", r.Signed, r.Packages)
-	if len(signers) > 0 {
-		text += " by " + strings.Join(signers, ", ")
-	}
-	if v.database != "" {
-		return text + "; no file was compared"
-	}
-	text += fmt.Sprintf("; %d of %d files match", r.Matching, r.Files)
-	if r.NotInstalled > 0 {
-		text += fmt.Sprintf("; %d not installed", r.NotInstalled)
-	}
-	return text + fmt.Sprintf("; %d generated; %d foreign", len(r.Generated), r.Foreign)
-}
-
-func (v *verify) againstSummary(i *builder.VerifiedImage) string {
-	a := i.Against
-	text := fmt.Sprintf("%d of %d identical to %s", a.Count["identical"], len(a.Packages), printable(v.opts.Against))
-	for _, verdict := range []string{"drifted", "added", "foreign"} {
-		for have, n := range a.Count {
-			if string(have) == verdict && n > 0 {
-				text += fmt.Sprintf("; %d %s", n, verdict)
-			}
-		}
-	}
-	return text + fmt.Sprintf("; %d of its packages not here", len(a.Absent))
 }
 
 func (v *verify) answer(found *builder.Verification) verifyJSON {
@@ -317,7 +244,7 @@ func (v *verify) answer(found *builder.Verification) verifyJSON {
 			one.Keys = append(one.Keys, verifiedKey{ID: k.ID, Fingerprint: k.Fingerprint, UserID: k.UserID, Packages: k.Packages})
 		}
 		for _, p := range i.Packages {
-			one.Packages = append(one.Packages, verifiedPackage{NEVRA: p.NEVRA.String(), HeaderSHA256: p.SHA256, Key: p.Key})
+			one.Packages = append(one.Packages, verifiedPackage{p.NEVRA.String(), p.SHA256, p.Key, p.Files, p.Matching, p.NotInstalled})
 		}
 		for _, g := range r.Generated {
 			one.Generated = append(one.Generated, generatedJSON(g))

@@ -278,20 +278,41 @@ func TestAgainst(t *testing.T) {
 			build("same", "1-1", "a", nil), build("rebuilt", "1-1", "b", nil), build("newer", "2-1", "c", nil), build("more", "1-1", "d", nil),
 			build("theirs", "1-1", "e", bad), build("sameunsigned", "1-1", "f", bad), build("two", "2-1", "h", nil),
 		},
-		[]Package{
+		Reference{Packages: []Package{
 			build("same", "1-1", "a", nil), build("rebuilt", "1-1", "x", nil), build("newer", "1-1", "y", nil), build("sameunsigned", "1-1", "f", bad),
 			build("two", "1-1", "g", nil), build("two", "2-1", "h", nil), build("absent", "1-1", "z", nil),
-		},
+		}},
 	)
 	got := map[string]Verdict{}
 	for _, p := range c.Packages {
 		got[p.NEVRA.Name] = p.Verdict
 	}
-	want := map[string]Verdict{"same": Identical, "rebuilt": Drifted, "newer": Drifted, "more": Added, "theirs": Unknown, "sameunsigned": Identical, "two": Identical}
+	want := map[string]Verdict{"same": Identical, "rebuilt": Drifted, "newer": Drifted, "more": SameRepository, "theirs": Unknown, "sameunsigned": Identical, "two": Identical}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
 	if len(c.Absent) != 1 || c.Absent[0].Name != "absent" || c.Count[Identical] != 3 {
+		t.Errorf("%+v", c)
+	}
+	// What is signed by a key that signed nothing of the reference is foreign to it; what a whole repository lacks has drifted.
+	other := build("more", "1-1", "d", nil)
+	other.Key = rpm.Key{ID: "2222222222222222", Fingerprint: "22222222222222222222222222222222"}
+	for _, test := range []struct {
+		reference Reference
+		want      Verdict
+	}{
+		{Reference{}, SameRepository},
+		{Reference{Keys: []string{"1111111111111111"}}, Unknown},
+		{Reference{Keys: []string{"1111111111111111", "2222222222222222"}}, SameRepository},
+		{Reference{Keys: []string{"22222222222222222222222222222222"}}, SameRepository},
+		{Reference{Whole: true}, Drifted},
+		{Reference{Packages: []Package{other}, Keys: []string{"1111111111111111"}}, Identical},
+	} {
+		if c := Against([]Package{other}, test.reference); c.Packages[0].Verdict != test.want {
+			t.Errorf("%+v: %s, want %s", test.reference, c.Packages[0].Verdict, test.want)
+		}
+	}
+	if c := Against(nil, Reference{Packages: []Package{other}, Whole: true}); len(c.Absent) != 0 {
 		t.Errorf("%+v", c)
 	}
 }

@@ -33,14 +33,20 @@ type Extra struct {
 
 // Report is what Check found. Its slices are never nil.
 type Report struct {
-	Packages     int
-	Signed       int
-	Files        int // of packages, that are to be there as the package has them
+	Packages int
+	Signed   int
+	FileCount
+	Each      []FileCount // by Root.Packages
+	Generated []Generated
+	Foreign   int
+	Findings  []Finding // see SortFindings
+}
+
+// FileCount counts files of packages.
+type FileCount struct {
+	Files        int // that are to be there as the package has them
 	Matching     int // of Files
-	NotInstalled int // files of packages that were left out
-	Generated    []Generated
-	Foreign      int
-	Findings     []Finding // see SortFindings
+	NotInstalled int // that were left out
 }
 
 // Generated is a path whose content no package has, and the name of the rule that explains it.
@@ -69,9 +75,12 @@ func Check(root Root) (*Report, error) {
 		c.extra[at] = &root.Extra[i]
 	}
 	for i := range root.Packages {
+		before := c.report.FileCount
 		if err := c.pkg(&root.Packages[i]); err != nil {
 			return nil, err
 		}
+		now := c.report.FileCount
+		c.report.Each = append(c.report.Each, FileCount{now.Files - before.Files, now.Matching - before.Matching, now.NotInstalled - before.NotInstalled})
 	}
 	if err := c.unowned(); err != nil {
 		return nil, err

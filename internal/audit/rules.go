@@ -107,6 +107,24 @@ func Rules() []Rule {
 	}
 }
 
+// Reason says what a rule of Rules, or one of the three that are no row of it, is for; "" for an unknown one.
+func Reason(rule string) string {
+	switch rule {
+	case RuleGhost:
+		return "a package names them and leaves open what is in them"
+	case RuleParent:
+		return "directories for what is in them"
+	case RuleRecipe:
+		return "what the recipe adds, as the recipe has it"
+	}
+	for _, r := range Rules() {
+		if r.Name == rule {
+			return r.Reason
+		}
+	}
+	return ""
+}
+
 // databaseFiles are the files of rpm's databases: lib/backend of rpm and the tables of lib/rpmdb.c.
 func databaseFiles() []string {
 	var out []string
