@@ -43,7 +43,7 @@ type ReportOptions struct {
 func NewReport(ctx context.Context, subjects []ReportSubject, o ReportOptions) (*Report, error) {
 	r := reporter{o: o, keys: map[recipePlatform]*rpm.Keyring{}, advisories: map[recipePlatform][]repomd.Advisory{}}
 	if len(o.Keys) > 0 {
-		if err := (&VerifyOptions{Keys: o.Keys, Options: o.Options}).addKeys(&rpm.Keyring{}); err != nil {
+		if _, err := (&VerifyOptions{Keys: o.Keys, Options: o.Options}).keySources(); err != nil {
 			return nil, err
 		}
 	}
@@ -302,11 +302,15 @@ func (r *reporter) prove(ctx context.Context, out *report.Image, v *view, s *Rep
 	key := recipePlatform{s.Recipe, v.platform}
 	if r.keys[key] == nil {
 		by := VerifyOptions{Keys: r.o.Keys, Recipe: s.Recipe, Options: r.o.Options}
-		if r.keys[key], err = by.keyring(ctx, v.platform); err != nil {
+		sources, err := by.keySources()
+		if err != nil {
+			return err
+		}
+		if r.keys[key], err = by.keyring(ctx, sources, v.platform); err != nil {
 			return err
 		}
 	}
-	verified, err := v.verify(r.keys[key], extra, nil)
+	verified, _, err := v.verify(r.keys[key], extra)
 	if err != nil {
 		return err
 	}
