@@ -61,6 +61,10 @@ func writeLayout(ctx context.Context, dir, tag string, a Artifact, o Options) (e
 	if err != nil {
 		return err
 	}
+	referrers, err := referrersOf(a, o.Attachments)
+	if err != nil {
+		return err
+	}
 	m, err := newMeter(a, o.Progress)
 	if err != nil {
 		return err
@@ -89,7 +93,11 @@ func writeLayout(ctx context.Context, dir, tag string, a Artifact, o Options) (e
 	if err != nil {
 		return err
 	}
-	return w.index(index, d, tag)
+	putTag(index, d, tag)
+	if err := w.attach(ctx, index, referrers, m); err != nil {
+		return err
+	}
+	return w.index(index)
 }
 
 // lock makes the directory and waits for its lock.
@@ -260,8 +268,8 @@ func copyBlob(ctx context.Context, w io.Writer, b blob, m *meter) error {
 	return err
 }
 
-// index names d as tag in place of what was.
-func (w *layoutWriter) index(x *v1.IndexManifest, d v1.Descriptor, tag string) error {
+// putTag names d as tag in place of what was.
+func putTag(x *v1.IndexManifest, d v1.Descriptor, tag string) {
 	same := func(old v1.Descriptor) bool { return old.Annotations[refName] == tag }
 	at := slices.IndexFunc(x.Manifests, same)
 	x.Manifests = slices.DeleteFunc(x.Manifests, same)
@@ -269,6 +277,9 @@ func (w *layoutWriter) index(x *v1.IndexManifest, d v1.Descriptor, tag string) e
 		at = len(x.Manifests)
 	}
 	x.Manifests = slices.Insert(x.Manifests, at, d)
+}
+
+func (w *layoutWriter) index(x *v1.IndexManifest) error {
 	b, err := json.Marshal(x)
 	if err != nil {
 		return err
@@ -321,29 +332,34 @@ func readLayout(ref Ref) (Artifact, error) {
 	return artifactOf(dirSource(ref.Path), d)
 }
 
-// Tags are the names of the images of the OCI layout in dir, in its order, "" for one without. A directory that is no
-// layout is an fs.ErrNotExist.
+// Tags are the names of the images of the OCI layout in dir, in its order, "" for one without; what is attached to them is
+// left out. A directory that is no layout is an fs.ErrNotExist.
 func Tags(dir string) ([]string, error) {
 	x, err := readIndexFile(dir)
 	if err != nil {
 		return nil, err
 	}
-	tags := make([]string, len(x.Manifests))
-	for i, d := range x.Manifests {
-		tags[i] = d.Annotations[refName]
+	var tags []string
+	for _, d := range x.Manifests {
+		if tag := d.Annotations[refName]; !fallbackForm.MatchString(tag) {
+			tags = append(tags, tag)
+		}
 	}
 	return tags, nil
 }
 
-// choose is the manifest called tag, or the only one.
+// choose is the manifest called tag, or the only one that is no list of what is attached to another.
 func choose(x *v1.IndexManifest, tag string) (v1.Descriptor, error) {
 	var have []string
+	var last v1.Descriptor
 	for _, d := range x.Manifests {
 		name := d.Annotations[refName]
 		if tag != "" && name == tag {
 			return d, nil
 		}
-		have = append(have, name)
+		if !fallbackForm.MatchString(name) {
+			have, last = append(have, name), d
+		}
 	}
 	switch {
 	case len(have) == 0:
@@ -353,5 +369,5 @@ func choose(x *v1.IndexManifest, tag string) (v1.Descriptor, error) {
 	case len(have) > 1:
 		return v1.Descriptor{}, fmt.Errorf("it has several images, say which: %q", have)
 	}
-	return x.Manifests[0], nil
+	return last, nil
 }

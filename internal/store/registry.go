@@ -28,36 +28,52 @@ func remoteOptions(ctx context.Context, o Options) []remote.Option {
 	}
 }
 
-// writeRegistry sends what the registry does not have: layers, then configs and manifests, then what is tagged.
+// writeRegistry sends what the registry does not have: layers, then configs and manifests, what is attached to them, then
+// what is tagged.
 func writeRegistry(ctx context.Context, ref Ref, a Artifact, o Options) error {
-	if d, ok := ref.Reference.(name.Digest); ok {
-		if got, err := a.Digest(); err != nil || got.String() != d.DigestStr() {
-			return fmt.Errorf("the image's digest is %s", got)
-		}
+	want, err := a.Digest()
+	if err != nil {
+		return err
+	}
+	if d, ok := ref.Reference.(name.Digest); ok && d.DigestStr() != want.String() {
+		return fmt.Errorf("the image's digest is %s", want)
+	}
+	referrers, err := referrersOf(a, o.Attachments)
+	if err != nil {
+		return err
 	}
 	m, err := newMeter(a, o.Progress)
 	if err != nil {
 		return err
 	}
-	options := remoteOptions(ctx, o)
-	// What stands there may be it already: one request then, and none for each of its layers.
-	if there, err := remote.Head(ref.Reference, options...); err == nil {
-		if want, err := a.Digest(); err == nil && there.Digest == want {
-			m.add(m.total)
-			return nil
-		}
-	}
+	options, to := remoteOptions(ctx, o), ref.Reference.Context()
 	p, err := remote.NewPusher(options...)
 	if err != nil {
 		return err
 	}
-	s := &sending{meter: m, mounts: o.Mounts, to: ref.Reference.Context()}
-	var t remote.Taggable = &sentIndex{a.Index, s}
-	if a.Index == nil {
-		t = &sentImage{a.Images[0], s}
+	// What stands there may be it already: one request then, and none for each of its layers.
+	there, err := remote.Head(ref.Reference, options...)
+	stands := err == nil && there.Digest == want
+	push := func(as name.Reference) error {
+		s := &sending{meter: m, mounts: o.Mounts, to: to}
+		var t remote.Taggable = &sentIndex{a.Index, s}
+		if a.Index == nil {
+			t = &sentImage{a.Images[0], s}
+		}
+		return p.Push(ctx, as, t)
 	}
-	if err := p.Push(ctx, ref.Reference, t); err != nil {
-		return registryError(ctx, ref.Reference.Context().RegistryStr(), err)
+	if !stands && len(referrers) > 0 {
+		if err := push(to.Digest(want.String())); err != nil {
+			return registryError(ctx, to.RegistryStr(), err)
+		}
+	}
+	if err := attach(ctx, p, to, referrers, options); err != nil {
+		return err
+	}
+	if !stands {
+		if err := push(ref.Reference); err != nil {
+			return registryError(ctx, to.RegistryStr(), err)
+		}
 	}
 	m.add(m.total)
 	return nil

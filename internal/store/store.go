@@ -68,6 +68,10 @@ type Options struct {
 	// Mounts says, by digest, in which repository of the same registry a layer may be already. It is then linked and
 	// not sent. Wrong entries only cost a request.
 	Mounts map[v1.Hash]name.Repository
+
+	// Attachments are put beside what is written, and stand there before it is named. Only for a Ref that Attaches; those
+	// that are there already are not written again, and others stay.
+	Attachments []Attachment
 }
 
 // Result says what Write did.
@@ -87,6 +91,9 @@ func Write(ctx context.Context, ref Ref, a Artifact, o Options) (Result, error) 
 		return Result{}, fmt.Errorf("writing %s: %w", ref, err)
 	}
 	o.Progress = serial(o.Progress)
+	if len(o.Attachments) > 0 && !ref.Attaches() {
+		return Result{}, fmt.Errorf("writing %s: it has no place for what is attached to an image", ref)
+	}
 	switch ref.Kind {
 	case KindDocker:
 		err = writeRegistry(ctx, ref, a, o)
