@@ -28,9 +28,11 @@ type Image struct {
 	Platforms []PlatformImage
 	Index     v1.ImageIndex // nil for one platform
 
-	work  string
-	cache *fetch.Cache // where the layers' segments are
-	again func(context.Context) (*Image, error)
+	recipe *Recipe
+	lock   *Lock
+	work   string
+	cache  *fetch.Cache // where the layers' segments are
+	again  func(context.Context) (*Image, error)
 }
 
 // PlatformImage is the image of one platform and what is known of how it came to be.
@@ -96,7 +98,7 @@ func Build(ctx context.Context, r *Recipe, lock *Lock, o Options) (_ *Image, err
 	if err != nil {
 		return nil, err
 	}
-	img := &Image{Name: r.Name, work: work, Created: time.Unix(lock.newestBuild(), 0).UTC()}
+	img := &Image{Name: r.Name, recipe: r, lock: lock, work: work, Created: time.Unix(lock.newestBuild(), 0).UTC()}
 	given := o
 	img.again = func(ctx context.Context) (*Image, error) { return Build(ctx, r, lock, given) }
 	defer func() {

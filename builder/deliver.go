@@ -45,10 +45,17 @@ func SharedDestination(dest string) bool {
 	return err == nil && ref.Kind == store.KindOCI && ref.Tag == ""
 }
 
+// TakesAttachments reports whether an image can have attachments at a destination, and whether that is a registry.
+func TakesAttachments(dest string) (takes, registry bool) {
+	ref, err := store.Parse(dest)
+	return err == nil && ref.Attaches(), err == nil && ref.Kind == store.KindDocker
+}
+
 // Deliver brings the image to a destination (see CheckDestination): docker://REFERENCE, oci:DIR[:TAG],
-// oci-archive:FILE, docker-archive:FILE, dir:DIR or a .tar. After an error nothing is there that was not before, but
-// for blobs in a registry that nothing refers to. Errors of a registry are *store.RegistryError.
-func (i *Image) Deliver(ctx context.Context, dest string, o Options) (*Delivery, error) {
+// oci-archive:FILE, docker-archive:FILE, dir:DIR or a .tar. What is attached is sent first; only a registry and an OCI
+// layout take it (see TakesAttachments). After an error nothing is there that was not before, but in a registry blobs and
+// manifests without a name. Errors of a registry are *store.RegistryError.
+func (i *Image) Deliver(ctx context.Context, dest string, attached []Attachment, o Options) (*Delivery, error) {
 	ref, err := store.Parse(dest)
 	if err != nil {
 		return nil, err
@@ -61,6 +68,9 @@ func (i *Image) Deliver(ctx context.Context, dest string, o Options) (*Delivery,
 		},
 	}
 	if to.Mounts, err = i.mounts(ref); err != nil {
+		return nil, err
+	}
+	if to.Attachments, err = stored(attached); err != nil {
 		return nil, err
 	}
 	result, err := store.Write(ctx, ref, i.artifact(), to)

@@ -58,7 +58,7 @@ func SBOM(ctx context.Context, reference string, o SBOMOptions) (any, error) {
 		if platforms = append(platforms, v.platform); len(platforms) > 1 {
 			return nil
 		}
-		d, err := v.bill(reference, &o)
+		d, err := v.bill(nameOf(reference), o.Options)
 		if err != nil {
 			return fmt.Errorf("describing %s: %w", reference, err)
 		}
@@ -71,13 +71,19 @@ func SBOM(ctx context.Context, reference string, o SBOMOptions) (any, error) {
 	if len(platforms) > 1 {
 		return nil, &ManyPlatformsError{platforms}
 	}
-	if o.Format == CycloneDX {
-		return docs[0].CycloneDX(), nil
-	}
-	return docs[0].SPDX(), nil
+	return o.Format.of(docs[0]), nil
 }
 
-func (v *view) bill(reference string, o *SBOMOptions) (*sbom.Document, error) {
+// of is a document in the format.
+func (f SBOMFormat) of(d *sbom.Document) any {
+	if f == CycloneDX {
+		return d.CycloneDX()
+	}
+	return d.SPDX()
+}
+
+// bill describes what is in the image.
+func (v *view) bill(name string, o Options) (*sbom.Document, error) {
 	d, err := v.database()
 	if err != nil {
 		return nil, err
@@ -85,7 +91,7 @@ func (v *view) bill(reference string, o *SBOMOptions) (*sbom.Document, error) {
 	if d.path == "" {
 		return nil, fmt.Errorf("it has no rpmdb: nothing says which packages it is made of")
 	}
-	doc := &sbom.Document{Name: nameOf(reference), Digest: v.digest, Version: o.Version}
+	doc := &sbom.Document{Name: name, Digest: v.digest, Version: o.Version}
 	if err := v.readOS(&doc.OS); err != nil {
 		return nil, err
 	}
@@ -153,7 +159,7 @@ type billing struct {
 func (b *billing) pkg(h *rpm.Header, states []rpm.FileState) (*sbom.Package, error) {
 	p := &sbom.Package{
 		NEVRA: h.NEVRA(), HasEpoch: h.Has(rpm.TagEpoch), SourceRPM: h.Text(rpm.TagSourceRPM), Vendor: h.Text(rpm.TagVendor),
-		License: h.Text(rpm.TagLicense), Summary: h.Text(rpm.TagSummary), URL: h.Text(rpm.TagURL), HeaderSHA256: h.SHA256(), Signers: h.Signers(),
+		Modularity: h.Text(rpm.TagModularityLabel), License: h.Text(rpm.TagLicense), Summary: h.Text(rpm.TagSummary), URL: h.Text(rpm.TagURL), HeaderSHA256: h.SHA256(), Signers: h.Signers(),
 	}
 	files, err := h.Files()
 	if err != nil {

@@ -22,7 +22,15 @@ type buildJSON struct {
 	Images       []imageJSON       `json:"images"`
 	IndexDigest  string            `json:"index_digest,omitempty"`
 	Destinations []destinationJSON `json:"destinations"`
+	Attached     []attachedJSON    `json:"attached,omitempty"`
 	Timings      timings           `json:"timings"`
+}
+
+type attachedJSON struct {
+	Kind    string `json:"kind"`
+	Subject string `json:"subject"` // digest of what it is about
+	Type    string `json:"type"`    // media type
+	Size    int    `json:"size"`
 }
 
 type imageJSON struct {
@@ -124,6 +132,9 @@ func (one *built) json() buildJSON {
 	}
 	for _, x := range one.deliveries {
 		d.Destinations = append(d.Destinations, destinationJSON{Destination: x.Destination, Digest: x.Digest, NotSet: x.Notes})
+	}
+	for _, a := range one.attached {
+		d.Attached = append(d.Attached, attachedJSON{Kind: a.Kind, Subject: a.Subject, Type: a.Type, Size: len(a.Content)})
 	}
 	return d
 }

@@ -68,6 +68,7 @@ func newBuildCommand(env *environment) *cobra.Command {
 	var digestFile string
 	var cacheFrom []string
 	var cacheTo string
+	var attach attachFlags
 	cmd := &cobra.Command{
 		Use:   "build RECIPE|DIR...",
 		Short: "Build the image of a recipe and deliver it",
@@ -95,6 +96,8 @@ delivered, unless the reference ends in ,ignore-error=true. Who may write to
 the cache can change what is built from it: give that right to those who may
 push the images. slim verify proves an image whatever it was made from.
 
+` + attachHelp + `
+
 The last line of the answer is where the image is and its digest.`,
 		Example: `  slim build recipe.yaml
   slim build recipe.yaml -o docker://registry.example/base/httpd:2.4
@@ -106,11 +109,15 @@ The last line of the answer is where the image is and its digest.`,
 		Args:    needRecipe(math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b := build{env: env, flags: &flags, outputs: outputs, cacheFrom: cacheFrom, cacheTo: cacheTo}
+			if err := b.readAttach(&attach); err != nil {
+				return err
+			}
 			return b.run(cmd.Context(), args, digestFile)
 		},
 	}
 	flags.add(cmd)
 	flags.addLocked(cmd)
+	attach.add(cmd)
 	cmd.Flags().StringArrayVarP(&outputs, "output", "o", nil, "deliver to this `DEST`, may be repeated")
 	cmd.Flags().StringVar(&digestFile, "digestfile", "", "write the image's digest to `F`")
 	cmd.Flags().StringArrayVar(&cacheFrom, "cache-from", nil, "take what was computed before from docker://`REF`, may be repeated")
@@ -126,6 +133,7 @@ type build struct {
 	cacheFrom []string
 	cacheTo   string
 	shared    *builder.SharedCache // nil for none
+	attach    attachRequest
 }
 
 // built is what came of one recipe.
@@ -133,6 +141,7 @@ type built struct {
 	image      *builder.Image
 	recipes    int // that share the lock; 0 without one
 	deliveries []builder.Delivery
+	attached   []builder.Attachment // to the image wherever it can be
 	timings    timings
 }
 
@@ -306,6 +315,9 @@ func (b *build) checkOutputs(recipes []*builder.Recipe) error {
 			if err := builder.CheckDestination(d); err != nil {
 				return usageError("slim build --help lists the kinds of destinations", "%w", err)
 			}
+			if takes, _ := builder.TakesAttachments(d); b.attach.asked && !takes {
+				return usageError("docker://REFERENCE and oci:DIR have one", "%s has no place for what is attached to an image", d)
+			}
 		}
 	}
 	if len(recipes) < 2 {
@@ -384,16 +396,35 @@ func (b *build) one(ctx context.Context, r *builder.Recipe, p *progress) (*built
 		return nil, err
 	}
 	lap(&out.timings.Build)
-	for _, d := range destinations(r, b.outputs) {
-		delivery, err := out.image.Deliver(ctx, d, opts)
-		if err != nil {
-			out.image.Close()
-			return nil, err
-		}
-		out.deliveries = append(out.deliveries, *delivery)
+	if err := b.deliver(ctx, r, out, opts); err != nil {
+		out.image.Close()
+		return nil, err
 	}
 	lap(&out.timings.Deliver)
 	return out, nil
+}
+
+// deliver brings the image, and what is attached to it, to where it goes.
+func (b *build) deliver(ctx context.Context, r *builder.Recipe, out *built, opts builder.Options) error {
+	to := destinations(r, b.outputs)
+	if b.attach.at(to...) {
+		var err error
+		if out.attached, err = out.image.Attachments(ctx, b.attach.AttachOptions, opts); err != nil {
+			return err
+		}
+	}
+	for _, d := range to {
+		var attached []builder.Attachment
+		if b.attach.at(d) {
+			attached = out.attached
+		}
+		delivery, err := out.image.Deliver(ctx, d, attached, opts)
+		if err != nil {
+			return err
+		}
+		out.deliveries = append(out.deliveries, *delivery)
+	}
+	return nil
 }
 
 // resolve takes the packages from the lock beside the recipe or, without one, from the repository.
@@ -489,6 +520,9 @@ func printBuilt(w io.Writer, one built) error {
 		}
 		out.printf("  left out %s\n", strippedText(p.Stripped))
 		out.printf("  layers    %d, %s compressed\n", len(p.Layers), size(total))
+	}
+	for _, text := range attachedTexts(one.attached) {
+		out.printf("  attached  %s\n", text)
 	}
 	for _, d := range one.deliveries {
 		for _, note := range d.Notes {

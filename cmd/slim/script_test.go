@@ -3,14 +3,19 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"slim/internal/tooltest"
@@ -23,7 +28,7 @@ func TestMain(m *testing.M) {
 // The scripts say "exits CODE PROGRAM ARGUMENT..." for a command that is to end with a certain exit code, and "old FILE"
 // to make a file one that was last used a day ago; [root] holds for root. [registry] holds where there is docker-registry, and
 // "registry" sets REGISTRY to the HOST:PORT of one that all scripts have in common. REPO is the repository of the demo distribution, and its key lies in
-// the script's directory.
+// the script's directory. REFERRERS is a registry that has the referrers API.
 func TestScripts(t *testing.T) {
 	testdata, err := filepath.Abs("../../testdata")
 	if err != nil {
@@ -53,6 +58,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir+"/home")
 			env.Setenv("REPO", testdata+"/repo/$basearch")
+			server := httptest.NewServer(registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0))))
+			env.Defer(server.Close)
+			env.Setenv("REFERRERS", strings.TrimPrefix(server.URL, "http://"))
 			key, err := os.ReadFile(testdata + "/keys/RPM-GPG-KEY-demo")
 			if err != nil {
 				return err

@@ -116,6 +116,12 @@ func (d *Document) component(i int) cdxComponent {
 	if strings.HasPrefix(p.URL, "https://") || strings.HasPrefix(p.URL, "http://") {
 		c.References = []cdxReference{{"website", p.URL}}
 	}
+	if p.Location != "" {
+		c.References = append(c.References, cdxReference{"distribution", p.Location})
+	}
+	if digits, ok := strings.CutPrefix(p.Checksum.Algorithm, "sha"); ok && digits != "224" { // which the schema does not know
+		c.Hashes = []cdxHash{{"SHA-" + digits, p.Checksum.Hex}}
+	}
 	if p.SourceRPM != "" {
 		c.Properties = append(c.Properties, cdxProperty{"slim:rpm:source", p.SourceRPM})
 	}

@@ -39,9 +39,12 @@ type Package struct {
 	License      string
 	Summary      string
 	URL          string
+	Modularity   string // NAME:STREAM:VERSION:CONTEXT of the module that it is of; "" of none
 	HeaderSHA256 string
-	Signers      []string // key ids or fingerprints that its signatures name
-	Files        []File   // its regular files that are in the image, by path
+	Checksum     rpm.Checksum // of the package's file, where that is known
+	Location     string       // where the file is to be had, a URL; "" is not known
+	Signers      []string     // key ids or fingerprints that its signatures name
+	Files        []File       // its regular files that are in the image, by path
 }
 
 // File is a regular file.
@@ -51,8 +54,8 @@ type File struct {
 	SHA256 string
 }
 
-// PURL is the package's package URL: the distribution as its namespace, its epoch, architecture, source package and
-// release of the distribution as qualifiers.
+// PURL is the package's package URL: the distribution as its namespace; as qualifiers its epoch, architecture, source
+// package, module, the release of the distribution, and the checksum of its file where that is known.
 func (p *Package) PURL(os OS) string {
 	namespace := os.ID
 	switch {
@@ -67,6 +70,12 @@ func (p *Package) PURL(os OS) string {
 	}
 	if p.SourceRPM != "" {
 		qualifiers["upstream"] = p.SourceRPM
+	}
+	if p.Modularity != "" {
+		qualifiers["modularitylabel"] = p.Modularity // as trivy has it
+	}
+	if !p.Checksum.IsZero() {
+		qualifiers["checksum"] = p.Checksum.String()
 	}
 	if os.ID != "" && os.Version != "" {
 		qualifiers["distro"] = os.ID + "-" + os.Version
@@ -90,7 +99,8 @@ func (d *Document) uuid(format string) string {
 		fmt.Fprintf(h, "%q\n", s)
 	}
 	for i := range d.Packages {
-		fmt.Fprintf(h, "%q %q %d\n", d.Packages[i].NEVRA, d.Packages[i].HeaderSHA256, len(d.Packages[i].Files))
+		p := &d.Packages[i]
+		fmt.Fprintf(h, "%q %q %d %q %q\n", p.NEVRA, p.HeaderSHA256, len(p.Files), p.Checksum, p.Location)
 	}
 	b := h.Sum(nil)[:16]
 	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80

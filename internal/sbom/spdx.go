@@ -141,6 +141,12 @@ func (w *spdxWriter) add(i int) {
 	if p.Vendor != "" {
 		out.Supplier = "Organization: " + p.Vendor
 	}
+	if p.Location != "" {
+		out.Location = p.Location
+	}
+	if !p.Checksum.IsZero() {
+		out.Checksums = []spdxChecksum{{strings.ToUpper(p.Checksum.Algorithm), p.Checksum.Hex}}
+	}
 	if p.SourceRPM != "" {
 		out.SourceInfo = "built from " + p.SourceRPM
 	}

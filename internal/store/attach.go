@@ -22,6 +22,7 @@ import (
 type Attachment struct {
 	Subject     v1.Hash // of the artifact's index, or of one of its images
 	Type        string  // the manifest's artifact type and the media type of Content
+	Title       string  // the name of the file that oras pull writes; "" is none
 	Content     []byte
 	Annotations map[string]string // of the manifest
 }
@@ -32,6 +33,7 @@ func (r Ref) Attaches() bool { return r.Kind == KindDocker || r.Kind == KindOCI 
 const (
 	emptyType    = types.MediaType("application/vnd.oci.empty.v1+json") // image-spec manifest.md, "guidance for an empty descriptor"
 	emptyContent = "{}"
+	title        = "org.opencontainers.image.title" // image-spec annotations.md
 )
 
 // referrer is an attachment as it is stored.
@@ -77,6 +79,9 @@ func newReferrer(a Artifact, at Attachment) (*referrer, error) {
 	layer, err := r.add(at.Content, types.MediaType(at.Type))
 	if err != nil {
 		return nil, err
+	}
+	if at.Title != "" {
+		layer.Annotations = map[string]string{title: at.Title}
 	}
 	m.Layers = []v1.Descriptor{layer}
 	if r.raw, err = json.Marshal(m); err != nil {
