@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/registry"
+	served "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"slim/internal/tooltest"
@@ -58,7 +58,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir+"/home")
 			env.Setenv("REPO", testdata+"/repo/$basearch")
-			server := httptest.NewServer(registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0))))
+			server := httptest.NewServer(served.New(served.WithReferrersSupport(true), served.Logger(log.New(io.Discard, "", 0))))
 			env.Defer(server.Close)
 			env.Setenv("REFERRERS", strings.TrimPrefix(server.URL, "http://"))
 			key, err := os.ReadFile(testdata + "/keys/RPM-GPG-KEY-demo")
