@@ -26,7 +26,7 @@ const (
 // Limits of a shared cache.
 const (
 	maxCacheIndex   = 32 << 20 // bytes
-	maxCacheBlobs   = 1000     // that a manifest names, below what registries take
+	maxCacheBlobs   = 2000     // that a manifest names, below what registries take
 	maxCacheEntries = 100_000
 	maxCacheSize    = 5 << 30 // bytes of all blobs
 	maxCacheEntry   = 4 << 30

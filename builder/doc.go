@@ -43,9 +43,9 @@
 // whether the target has the image; a changed package costs that package and what shares a layer with it.
 //
 // It is one OCI manifest (artifactType application/vnd.slim.cache.v1). Its config is the index: which entries of a cache
-// directory, by kind and key, are in which blob, one after the other. Its layers are the blobs. An entry of 1 MiB or more
+// directory, by kind and key, are in which blob, one after the other. Its layers are the blobs. An entry of 256 KiB or more
 // is a blob; smaller ones that are asked for together (records, packages, segments) share blobs of at most 8 MiB, because
 // registries take a limited number of layers, and requests cost more than bytes. Packed with zstd is all but segments. Who
-// writes adds blobs and an index of them and of all that stood there, what was used first; beyond 5 GiB or 1000 blobs the
+// writes adds blobs and an index of them and of all that stood there, what was used first; beyond 5 GiB or 2000 blobs the
 // last are left out. The tag goes to the new manifest at once, and a reader goes on with the one it has.
 package builder

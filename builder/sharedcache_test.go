@@ -2,6 +2,7 @@ package builder
 
 import (
 	"bytes"
+	"compress/flate"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"slim/internal/audit"
 	"slim/internal/fetch"
+	"slim/internal/image"
 	"slim/internal/rpmtest"
 	"slim/internal/store"
 )
@@ -394,6 +397,67 @@ func TestSharedCacheCopied(t *testing.T) {
 	}
 }
 
+// TestSharedCachePoisoned has somebody put other content under the key of a packed segment: nothing tells that from the
+// right one but Verify, of the image.
+func TestSharedCachePoisoned(t *testing.T) {
+	w := newWorkers(t)
+	evil := rpmtest.MustRepo(t, rpmtest.RepoOptions{Key: rpmtest.TestKey(t)}, strings.Replace(familyPackages, `"tool\n"`, `"evil\n"`, 1))
+	elsewhere := t.TempDir()
+	buildRecipe(t, testRecipe(t, evil, "packages: [tools]"), Options{CacheDir: elsewhere})
+	first := w.newWorker("", w.cache)
+	want := first.build("tools", "")
+	key, _ := segmentWith(t, first.o.CacheDir, "tool\n")
+	_, content := segmentWith(t, elsewhere, "evil\n")
+	cache, err := fetch.OpenCache(first.o.CacheDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keepShared(cache, cacheEntry{cacheKey{image.KindSegment, key}, int64(len(content))}, bytes.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	maps.DeleteFunc(first.o.Shared.used, func(k cacheKey, _ bool) bool { return k.Kind == kindImage || k.Kind == image.KindLayer })
+	first.push()
+	dest := "oci:" + filepath.Join(t.TempDir(), "oci")
+	if got := w.newWorker(w.cache, "").build("tools", dest); got == want {
+		t.Fatal("the image is not poisoned: the test shows nothing")
+	}
+	key = filepath.Join(testRecipe(t, w.repo, "packages: [tools]").Dir, "key")
+	v := verifyIt(t, dest+":demo", VerifyOptions{Keys: []string{key}})
+	if !slices.ContainsFunc(v.Report.Findings, func(f audit.Finding) bool { return f.Path == "/usr/bin/tool" }) {
+		t.Errorf("findings: %v", v.Report.Findings)
+	}
+}
+
+// segmentWith is the packed segment in a cache that has a file with some content, and its key.
+func segmentWith(t *testing.T, dir, content string) (string, []byte) {
+	t.Helper()
+	cache, err := fetch.OpenCache(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths, err := filepath.Glob(filepath.Join(dir, "kept", image.KindSegment, "*", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range paths {
+		k, err := cache.Kept(image.KindSegment, filepath.Base(p))
+		if err != nil || k == nil {
+			t.Fatal(k, err)
+		}
+		packed, err := io.ReadAll(k)
+		k.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, _ := io.ReadAll(flate.NewReader(bytes.NewReader(packed))) // which has no end of its own
+		if bytes.Contains(raw, append([]byte(content), make([]byte, 100)...)) {
+			return filepath.Base(p), packed
+		}
+	}
+	t.Fatalf("no segment has %q", content)
+	return "", nil
+}
+
 func TestSharedCacheReferences(t *testing.T) {
 	o := Options{CacheDir: "cache"}
 	for _, test := range []struct {
@@ -531,14 +595,18 @@ func FuzzCacheIndex(f *testing.F) {
 		Descriptor: v1.Descriptor{MediaType: cacheBlobType, Digest: sha256Hash(nil), Size: 3},
 		Entries:    []cacheEntry{{cacheKey{kindHead, strings.Repeat("ab", 32)}, 1}, {cacheKey{kindSent, strings.Repeat("cd", 32)}, 2}},
 	}}}
-	_, config, err := x.manifest()
+	manifest, config, err := x.manifest()
 	if err != nil {
 		f.Fatal(err)
 	}
+	f.Add(manifest)
 	f.Add(config)
 	f.Add(bytes.Replace(config, []byte(`"size":2`), []byte(`"size":-2`), 1))
 	f.Add(bytes.Replace(config, []byte(kindHead), []byte("../.."), 1))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if d, err := parseCacheManifest(b); err == nil && (d.Size > maxCacheIndex || d.Digest.Algorithm != "sha256") {
+			t.Errorf("%+v", d)
+		}
 		x, err := parseCacheIndex(b)
 		if err != nil {
 			return

@@ -25,10 +25,10 @@ import (
 )
 
 const (
-	bigCacheEntry = 1 << 20 // an entry of this size is a blob of its own
-	goodCachePack = 8 << 20 // of entries in a blob that has several
-	maxSpread     = 16      // small entries of a build that are in more blobs than this are packed anew
-	maxRaces      = 5       // with other workers that write the same cache, after which the last one wins
+	bigCacheEntry = 256 << 10 // an entry of this size is a blob of its own
+	goodCachePack = 8 << 20   // of entries in a blob that has several
+	maxSpread     = 16        // small entries of a build that are in more blobs than this are packed anew
+	maxRaces      = 5         // with other workers that write the same cache, after which the last one wins
 )
 
 // Push brings what builds used, and the cache lacks, to where the shared cache is written to; without such a place it does
