@@ -106,7 +106,7 @@ func deflater() (packer, error) {
 		return nil, err
 	}
 	return func(dst, raw []byte) ([]byte, error) {
-		out := bytes.NewBuffer(slices.Grow(dst, len(raw)/2))
+		out := &sink{slices.Grow(dst, len(raw)/2)}
 		z.Reset(out)
 		if _, err := z.Write(raw); err != nil {
 			return nil, err
@@ -114,8 +114,16 @@ func deflater() (packer, error) {
 		if err := z.Flush(); err != nil {
 			return nil, err
 		}
-		return out.Bytes(), nil
+		return out.b, nil
 	}, nil
+}
+
+// sink appends to a slice. It grows by quarters, where a bytes.Buffer doubles: chunks keep their buffers.
+type sink struct{ b []byte }
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.b = append(s.b, p...)
+	return len(p), nil
 }
 
 // zstdPacker packs a chunk as a frame.
