@@ -2,6 +2,7 @@ package builder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"slim/internal/rpm"
+	"slim/internal/solve"
 	"slim/internal/tooltest"
 )
 
@@ -32,7 +34,12 @@ type treeSet struct {
 	names    []string
 }
 
-func (s treeSet) String() string { return s.snapshot + " " + strings.Join(s.names, " ") }
+func (s treeSet) String() string {
+	if s.kind == "all" {
+		return s.snapshot + " all"
+	}
+	return s.snapshot + " " + strings.Join(s.names, " ")
+}
 
 // treeRow is what came out of it.
 type treeRow struct {
@@ -56,9 +63,9 @@ func namedSets() []treeSet {
 	return out
 }
 
-// treeSets are the sets to compare: the named ones, each package alone, and sets drawn by a seed. All packages and n/5 drawn
-// sets with SLIM_CONFORMANCE=n, drawn by SLIM_CONFORMANCE_SEED; few of them without.
-func treeSets(all map[string]*treeSnapshot) []treeSet {
+// treeSets are the sets to compare: the named ones, each package alone, and sets drawn by a seed. With SLIM_CONFORMANCE=n
+// all packages, alone and in one tree, and n/5 drawn sets, drawn by SLIM_CONFORMANCE_SEED; few of them without.
+func treeSets(t *testing.T, all map[string]*treeSnapshot) []treeSet {
 	n, seed := 0, uint64(1)
 	if s := os.Getenv("SLIM_CONFORMANCE"); s != "" {
 		n, _ = strconv.Atoi(s)
@@ -68,7 +75,7 @@ func treeSets(all map[string]*treeSnapshot) []treeSet {
 	}
 	sets := namedSets()
 	if n > 0 {
-		sets = append(sets, treeSet{"named", "1", everyday})
+		sets = append(sets, treeSet{"named", "1", everyday}, treeSet{"all", "1", compatible(t, all["1"].names)})
 	}
 	for i, name := range all["1"].names {
 		if n > 0 || i%60 == 30 {
@@ -83,6 +90,30 @@ func treeSets(all map[string]*treeSnapshot) []treeSet {
 		sets = append(sets, treeSet{"drawn", snapshot, names[:1+random.IntN(6)]})
 	}
 	return sets
+}
+
+// compatible are the names of packages of snapshot 1 that can all be installed together: each that excludes nothing before
+// it, as the solver says.
+func compatible(t *testing.T, names []string) []string {
+	t.Helper()
+	o := Options{CacheDir: t.TempDir()}
+	var kept []string
+	var add func(more []string)
+	add = func(more []string) {
+		_, err := Resolve(context.Background(), sharedRecipe(t, slices.Concat(kept, more), ""), o)
+		var unsolvable *solve.Error
+		switch {
+		case err == nil:
+			kept = append(kept, more...)
+		case !errors.As(err, &unsolvable):
+			t.Fatal(err)
+		case len(more) > 1:
+			add(more[:len(more)/2])
+			add(more[len(more)/2:])
+		}
+	}
+	add(names)
+	return kept
 }
 
 // treeSnapshot are the packages of one snapshot of the test distribution.
@@ -119,7 +150,7 @@ func TestConformanceTree(t *testing.T) {
 	tooltest.NeedRoot(t)
 	distro := snapshots(t)
 	all := map[string]*treeSnapshot{"1": openSnapshot(t, distro, "1"), "2": openSnapshot(t, distro, "2")}
-	sets := treeSets(all)
+	sets := treeSets(t, all)
 	rows := make([]treeRow, len(sets))
 	o := Options{CacheDir: t.TempDir(), WorkDir: t.TempDir()}
 	contents := newContents(t.TempDir(), nil)
