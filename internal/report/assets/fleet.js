@@ -37,7 +37,7 @@ function fleet(at) {
   const t = s.append("div").attr("class", "scroll").attr("tabindex", 0).attr("role", "region").attr("aria-label", "Builds by image").append("table").attr("id", "fleet").attr("class", "matrix");
   const head = t.append("thead").append("tr");
   head.append("th").attr("scope", "col").text("Package");
-  head.append("th").attr("scope", "col").attr("class", "number").text("Builds");
+  head.append("th").attr("scope", "col").attr("class", "number narrow").text("Builds");
   head.selectAll(null).data(names).join("th").attr("scope", "col").attr("class", "image").append("span").text(n => n);
   head.append("th").attr("scope", "col").attr("class", "narrow rest").text("Which they are");
   const body = (title, packages) => {
@@ -52,7 +52,7 @@ function fleet(at) {
 function row(at, p) {
   const tr = at.append("tr");
   tr.append("th").attr("scope", "row").text(p.name);
-  tr.append("td").attr("class", "number").attr("data-value", p.count).text(p.count);
+  tr.append("td").attr("class", "number narrow").attr("data-value", p.count).text(p.count);
   report.images.forEach((_, m) => {
     const has = p.builds.filter(b => b.images.includes(m)), numbers = [...new Set(has.map(b => b.number))];
     const td = tr.append("td").attr("class", "image");

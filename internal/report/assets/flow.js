@@ -33,7 +33,7 @@ function flow(at, image, choose) {
   drawn(at, width => {
     box.selectAll("*").remove();
     readout.text("");
-    if (width / (h.height + 1) < 120) outline(box, h, choose);
+    if (width / (h.height + 1) < 106) outline(box, h, choose);
     else sankey(box, image, h, width, readout, choose);
   });
 }
@@ -53,9 +53,9 @@ function outline(at, h, choose) {
 function sankey(at, image, h, width, readout, choose) {
   const all = h.descendants(), rows = [];
   all.forEach(n => { rows[n.depth] = (rows[n.depth] || 0) + 1; });
-  const height = Math.max(160, 60 + 32 * Math.max(...rows)), room = width / (h.height + 1);
+  const height = Math.max(110, 60 + 32 * Math.max(...rows)), room = Math.min(280, width / (h.height + 1));
   const g = d3.sankey().nodeId(n => n.id).nodeAlign(d3.sankeyLeft).nodeWidth(14).nodePadding(28).nodeSort((a, b) => all.indexOf(a.h) - all.indexOf(b.h)).iterations(20)
-    .extent([[1, 12], [width - room + 16, height - 12]])({
+    .extent([[1, 12], [room * h.height + 16, height - 12]])({
       nodes: all.map(n => ({id: n.data.id, n: n.data, h: n})),
       links: h.links().map(l => ({source: l.source.data.id, target: l.target.data.id, value: l.target.value})),
     });
@@ -65,7 +65,7 @@ function sankey(at, image, h, width, readout, choose) {
   const mark = svg.selectAll("g").data(g.nodes).join("g").attr("role", "img").attr("aria-label", d => nodeText(d.n));
   mark.append("rect").attr("class", d => "tier " + d.n.tier).attr("x", d => d.x0).attr("y", d => d.y0).attr("width", d => d.x1 - d.x0).attr("height", d => Math.max(2, d.y1 - d.y0));
   const text = mark.append("text").attr("y", d => (d.y0 + d.y1) / 2 + (d.n.own ? -1 : 4));
-  text.append("tspan").attr("x", d => d.x1 + 5).text(d => cut(d.n.id === "start" ? image.command[0] : d.n.name, room - 24));
+  text.append("tspan").attr("x", d => d.x1 + 5).text(d => cut(d.n.id === "start" ? image.command[0] : d.n.name, room - 24, 6.2));
   text.filter(d => d.n.own).append("tspan").attr("class", "amount").attr("x", d => d.x1 + 5).attr("dy", 13).text(d => bytes(d.n.own));
   const ring = svg.append("rect").attr("class", "ring");
   const find = n => n && g.nodes.find(d => d.n === n);

@@ -19,7 +19,7 @@ function imageTiles(at, image, k) {
     v ? {value: whole(v.signed), of: whole(v.packages), what: "packages signed", mark: v.packages > 0 && v.signed === v.packages ? "good" : "bad",
       more: v.keys.length ? "by " + v.keys.map(key => keyID(key.fingerprint)).join(", ") : "by no key that was given"}
       : {value: whole(image.packages.length), what: "packages, none verified", more: "No key was given"},
-    v ? {value: whole(v.matching), of: whole(v.files), what: "files as their packages have them", mark: v.passed ? "good" : "bad", more: `${whole(v.generated)} generated, ${whole(v.foreign)} foreign`}
+    v ? {value: whole(v.matching), of: whole(v.files), what: "files match their packages", mark: v.passed ? "good" : "bad", more: `${whole(v.generated)} generated, ${whole(v.foreign)} foreign`}
       : {value: builds.length ? whole(builds.length) : "1", what: builds.length ? "packages of which others run another build" : "build of each package", more: "by the digests of their headers"},
     t.unknown ? {value: "\u2013", what: "execution path not known", more: "No entrypoint and no cmd"}
       : {value: bytes(t.direct.bytes), of: bytes(installed), what: "runs directly", more: `${whole(on)} of ${count(image.packages.length, "package")} on the path, loadable ones included (${bytes(t.loadable.bytes)})`},
@@ -40,7 +40,7 @@ function proof(at, image, k) {
   };
   list("", fails);
   list("Remarks", notes);
-  const facts = [["Packages signed", v.signed, v.packages], ["Files that match", v.matching, v.files], ["Files not installed, as recorded", v.not_installed], ["Files generated", v.generated], ["Files foreign", v.foreign]];
+  const facts = [["Packages signed", v.signed, v.packages], ["Files that match", v.matching, v.files], ["Not installed, recorded", v.not_installed], ["Files generated", v.generated], ["Files foreign", v.foreign]];
   const dl = s.append("dl").attr("class", "facts");
   for (const [name, n, of] of facts) {
     const d = dl.append("div");
@@ -85,14 +85,14 @@ function packageDetail(at, image, p, choose) {
     li.append("span").attr("class", "how").text(stepText);
   } else run.append("p").text(image.command.length ? "It is not on the static path: " + p.tier + "." : "The image does not say what it runs.");
   advisoriesOf(part("Advisories"), image, p);
-  const facts = part("The package").append("dl").attr("class", "facts");
-  const fact = (name, text) => { const d = facts.append("div").attr("class", text.length > 30 ? "wide" : null); d.append("dt").text(name); d.append("dd").text(text); };
+  const facts = part("The package").append("dl").attr("class", "facts lines");
+  const fact = (name, text) => { const d = facts.append("div").attr("class", "wide"); d.append("dt").text(name); d.append("dd").text(text); };
   fact("Source", p.source_rpm || "none");
   fact("Built", p.built.slice(0, 10));
-  fact("Installed", Object.entries(p.bytes).filter(([, n]) => n > 0).map(([t, n]) => `${bytes(n)} ${t}`).join(", ") || "no bytes");
+  fact("Installed", tierNames.filter(t => p.bytes[t]).map(t => `${bytes(p.bytes[t])} ${t}`).join(", ") || "no bytes");
   if (p.left_out.length) fact("Left out", p.left_out.map(l => `${bytes(l.bytes)} in ${count(l.files, "file")} (${l.rule})`).join(", "));
   fact("Signed by", p.signer ? p.signer + (p.verified ? "" : " (not verified)") : "nobody");
-  fact("Header, SHA-256", p.header);
+  fact("Header", "sha256:" + p.header);
 }
 const severities = ["Critical", "Important", "Moderate", "Low"];
 function advisoryText(p) {
@@ -146,7 +146,7 @@ function layers(at, image, k) {
 function article(at, image, k) {
   const a = at.append("article").attr("id", "image-" + k).attr("aria-label", image.name);
   if (several) a.append("h2").text(names[k]);
-  const about = a.append("dl").attr("class", "facts image-facts");
+  const about = a.append("dl").attr("class", "facts lines image-facts");
   const fact = (name, text) => { if (text) { const d = about.append("div").attr("class", "wide"); d.append("dt").text(name); d.append("dd").text(text); } };
   if (several) fact("Image", image.name);
   fact("Platform", image.platform);

@@ -54,7 +54,7 @@ function badge(at, tier) {
 }
 
 // drawn calls draw with the width that at has now, has later, and has on paper.
-const drawings = new Set(), paperWidth = 700;
+const drawings = new Set(), paperWidth = 860;
 function drawn(at, draw) {
   let last = 0;
   const run = width => { if (width > 0 && width !== last) { last = width; draw(width); } };
