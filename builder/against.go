@@ -114,7 +114,7 @@ func (r *reference) readImage(ctx context.Context) error {
 			return fmt.Errorf("reading %s: %w", r.given, err)
 		}
 		if d.path == "" {
-			return fmt.Errorf("reading %s: it has no rpmdb to compare with: %s", r.given, v.noDatabase())
+			return fmt.Errorf("reading %s: it has no rpmdb to compare with%s", r.given, v.otherDatabase())
 		}
 		keys, err := o.keyring(ctx, sources, v.platform)
 		if err != nil {
@@ -252,15 +252,4 @@ func (repo *repository) headerDigest(ctx context.Context, m *rpm.Metadata) (stri
 		return "", &VerifyError{What: m.NEVRA.String(), Err: err}
 	}
 	return f.Header().SHA256(), nil
-}
-
-// noDatabase says that a root has no rpmdb, and what else it has.
-func (v *view) noDatabase() string {
-	text := "there is no rpmdb: nothing says which packages this is made of"
-	for _, other := range [][2]string{{"/var/lib/dpkg/status", "Debian's dpkg"}, {"/var/lib/dpkg/status.d", "Debian's dpkg"}, {"/lib/apk/db/installed", "Alpine's apk"}, {"/usr/lib/apk/db/installed", "apk"}} {
-		if v.tree.Resolve(other[0]) != nil {
-			return text + "; it has the database of " + other[1]
-		}
-	}
-	return text
 }

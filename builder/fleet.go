@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"slim/internal/execpath"
 	"slim/internal/rpm"
 )
 
@@ -31,6 +32,9 @@ type FleetMember struct {
 	Platform Platform // the zero value for a plain root
 	Packages []FleetBuild
 	Layers   []FleetLayer // of an image
+	// Tiers says how near packages are to what an image runs; nil when that is not known: of a lock, a recipe, a plain
+	// root, or an image that names no program.
+	Tiers map[rpm.NEVRA]Tier
 }
 
 func (m *FleetMember) String() string {
@@ -83,20 +87,41 @@ type Sharing struct {
 
 // FleetOptions say how members are looked at.
 type FleetOptions struct {
-	Core []string // names of packages; nil is DefaultCore
+	Core []string // names of packages; nil is DefaultCore and what is on the direct path of two images
 }
 
 // NewFleet counts what members run. It keeps them.
 func NewFleet(members []FleetMember, o FleetOptions) *Fleet {
 	f := &Fleet{Members: members, Core: slices.Sorted(slices.Values(o.Core))}
 	if o.Core == nil {
-		f.Core = DefaultCore()
+		f.Core = f.defaultCore()
 	}
 	f.identify()
 	f.count()
 	f.standards()
 	f.share()
 	return f
+}
+
+// defaultCore is DefaultCore and what is on the direct path of two images, whatever their platforms, by name.
+func (f *Fleet) defaultCore() []string {
+	core := DefaultCore()
+	first := map[string]string{} // the image on whose direct path a package was found first
+	for i := range f.Members {
+		m := &f.Members[i]
+		for n, tier := range m.Tiers {
+			if tier != TierDirect {
+				continue
+			}
+			if image, ok := first[n.Name]; !ok {
+				first[n.Name] = m.Name
+			} else if image != m.Name {
+				core = append(core, n.Name)
+			}
+		}
+	}
+	slices.Sort(core)
+	return slices.Compact(core)
 }
 
 // identify gives a build whose header is not known that of the only build of its NEVRA that is.
@@ -266,77 +291,43 @@ func (f *Fleet) Exceeded(limits []Limit) []FleetPackage {
 	return out
 }
 
-// Rebuild is a member that has to be made anew, and which of its packages would change.
-type Rebuild struct {
-	Member  int
-	Changes []FleetMove // by name
-}
-
-// FleetMove is a change of a package's build.
-type FleetMove struct{ From, To FleetBuild }
-
-// Plan is the fewest members to make anew so that the fleet runs one build of each package: the newest that any member
-// has, and of several of one version that which most have. Going back is no way: what is fixed would be open again.
-func (f *Fleet) Plan() []Rebuild {
-	to := map[string]FleetBuild{} // by name and architecture
-	for _, p := range f.Packages {
-		for _, b := range p.Builds {
-			key := p.Name + "." + b.Arch
-			if _, ok := to[key]; !ok {
-				to[key] = b.FleetBuild
-			}
-		}
-		// An architecture whose newest build is older than that of another has to come to its version.
-		for _, b := range p.Builds {
-			if key := p.Name + "." + b.Arch; to[key].EVR.Compare(p.Builds[0].EVR) != 0 {
-				newest := p.Builds[0].FleetBuild
-				newest.Arch, newest.Header = b.Arch, ""
-				to[key] = newest
-			}
-		}
-	}
-	var out []Rebuild
-	for m := range f.Members {
-		r := Rebuild{Member: m}
-		for _, b := range f.Members[m].Packages {
-			if target := to[b.Name+"."+b.Arch]; target.NEVRA != b.NEVRA || target.Header != b.Header {
-				r.Changes = append(r.Changes, FleetMove{b, target})
-			}
-		}
-		if len(r.Changes) > 0 {
-			slices.SortFunc(r.Changes, func(a, b FleetMove) int { return a.From.NEVRA.Compare(b.From.NEVRA) })
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
 // Holder is a member that has a build that was asked for.
 type Holder struct {
 	Member int
 	Build  FleetBuild
+	Tier   Tier // "" when it is not known
 }
 
-// Where are the members that have a build which want means; see ParseBuilds.
+// Where are the members that have a build which want means, see ParseBuilds: those that have it on the direct path first,
+// then on the loadable one; those of which it is not known last.
 func (f *Fleet) Where(want rpm.Capability) []Holder {
 	var out []Holder
 	f.each(func(m int, b *FleetBuild) {
 		if (rpm.Capability{Name: b.Name, Sense: rpm.Equal, EVR: b.EVR}).Matches(want) {
-			out = append(out, Holder{m, *b})
+			out = append(out, Holder{m, *b, f.Members[m].Tiers[b.NEVRA]})
 		}
 	})
+	order := append(execpath.Tiers(), "")
+	slices.SortStableFunc(out, func(a, b Holder) int { return slices.Index(order, a.Tier) - slices.Index(order, b.Tier) })
 	return out
 }
 
 var buildsForm = regexp.MustCompile(`^\s*([^\s<>=()]+)\s*(?:(<=|>=|<|>|=)\s*([^\s<>=]+))?\s*$`)
 
+// evrForm is what rpm's check of spec files allows in a version and a release (build/parsePreamble.c).
+var evrForm = regexp.MustCompile(`^([0-9]+:)?[A-Za-z0-9._+~^]+(-[A-Za-z0-9._+~^]+)?$`)
+
 // ParseBuilds reads which builds of a package are meant: NAME, or NAME, a comparison and an EVR, as in
-// openssl-libs<1:3.2.2-7, with blanks or without. A version without a release means all its releases.
+// openssl-libs<1:3.2.2-7, with blanks or without. A version without a release means all its releases, one without an
+// epoch has the epoch 0.
 func ParseBuilds(s string) (rpm.Capability, error) {
 	m := buildsForm.FindStringSubmatch(s)
 	if m == nil {
 		return rpm.Capability{}, fmt.Errorf("%q is neither NAME nor NAME<EVR", s)
 	}
 	sense, err := rpm.ParseSense(m[2])
+	if err == nil && m[3] != "" && !evrForm.MatchString(m[3]) {
+		err = fmt.Errorf("%q is no [EPOCH:]VERSION[-RELEASE]", m[3])
+	}
 	return rpm.Capability{Name: m[1], Sense: sense, EVR: rpm.ParseEVR(m[3])}, err
 }

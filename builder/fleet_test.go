@@ -71,8 +71,8 @@ func TestFleetCounts(t *testing.T) {
 }
 
 // TestFleetProperties checks random fleets against what has to hold of each: there is one permutation exactly when each
-// core package has one build, never fewer than builds of any, no standard contradicts itself; and a fleet that follows
-// the plan has one build of each package.
+// core package has one build, never fewer than builds of any, no standard contradicts itself; no plan has fewer rebuilds,
+// and a fleet that follows it has one build of each package.
 func TestFleetProperties(t *testing.T) {
 	for seed := range uint64(500) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -81,7 +81,7 @@ func TestFleetProperties(t *testing.T) {
 			line := fmt.Sprintf("m%d:", m)
 			for _, name := range []string{"a", "b", "c", "d"} {
 				if random.IntN(4) > 0 {
-					line += fmt.Sprintf(" %s-%d-1.x86_64#%d", name, 1+random.IntN(1+int(seed%3)), random.IntN(1+int(seed/3%2)))
+					line += fmt.Sprintf(" %s-%d-1.x86_64#%d", name, 1+random.IntN(1+int(seed%3)), random.IntN(1+int(seed/3%4)))
 				}
 			}
 			lines = append(lines, line)
@@ -101,6 +101,9 @@ func TestFleetProperties(t *testing.T) {
 			t.Fatalf("seed %d: %d permutations, fewer than the %d that are possible\n%s", seed, len(f.Standards), least, strings.Join(lines, "\n"))
 		}
 		plan := f.Plan()
+		if least := fewestRebuilds(f); len(plan) != least {
+			t.Fatalf("seed %d: the plan has %d rebuilds, %d are enough\n%s", seed, len(plan), least, strings.Join(lines, "\n"))
+		}
 		for _, r := range plan {
 			for _, c := range r.Changes {
 				if c.To.EVR.Compare(c.From.EVR) < 0 {
@@ -123,6 +126,33 @@ func TestFleetProperties(t *testing.T) {
 			t.Fatalf("seed %d: after the plan there is another\n%s", seed, strings.Join(lines, "\n"))
 		}
 	}
+}
+
+// fewestRebuilds tries each way to choose one build of the newest version of each package.
+func fewestRebuilds(f *Fleet) int {
+	best := len(f.Members)
+	var choose func(at int, chosen map[string]FleetBuild)
+	choose = func(at int, chosen map[string]FleetBuild) {
+		if at == len(f.Packages) {
+			rebuilds := 0
+			for _, m := range f.Members {
+				if slices.ContainsFunc(m.Packages, func(b FleetBuild) bool { return b != chosen[b.Name] }) {
+					rebuilds++
+				}
+			}
+			best = min(best, rebuilds)
+			return
+		}
+		p := f.Packages[at]
+		for _, b := range p.Builds {
+			if b.EVR == p.Builds[0].EVR {
+				chosen[p.Name] = b.FleetBuild
+				choose(at+1, chosen)
+			}
+		}
+	}
+	choose(0, map[string]FleetBuild{})
+	return best
 }
 
 // fewestStandards tries all ways to deal the members with any core package out.
@@ -176,6 +206,14 @@ func TestFleetPlan(t *testing.T) {
 	}
 }
 
+// TestFleetPlanFewest: the build that most have of each package would leave none of these as it is.
+func TestFleetPlanFewest(t *testing.T) {
+	f := NewFleet(fleetOf(t, "x: a-1-1.x86_64#1 b-1-1.x86_64#1", "y: a-1-1.x86_64#1 b-1-1.x86_64#2", "z: a-1-1.x86_64#1 b-1-1.x86_64#3", "v: a-1-1.x86_64#2 b-1-1.x86_64#4", "w: a-1-1.x86_64#2 b-1-1.x86_64#4"), FleetOptions{})
+	if plan := f.Plan(); len(plan) != 3 || plan[2].Member != 2 || plan[0].Changes[0].To.Header != "2" {
+		t.Errorf("%+v", plan)
+	}
+}
+
 func TestFleetWhere(t *testing.T) {
 	f := NewFleet(fleetOf(t, "x: a-1-1.x86_64", "y: a-1-2.x86_64 ab-1-1.x86_64", "z: a-1:0-1.x86_64"), FleetOptions{})
 	for expression, want := range map[string]string{
@@ -193,10 +231,35 @@ func TestFleetWhere(t *testing.T) {
 			t.Errorf("%s: %q, want %q", expression, got, want)
 		}
 	}
-	for _, expression := range []string{"", "<1", "a<", "a<<1", "a<1 b", "(a or b)", "a ~ 1"} {
+	for _, expression := range []string{"", "<1", "a<", "a<<1", "a<1 b", "(a or b)", "a ~ 1", "a<1:", "a<x:1", "a<1-2-3", "a<-1", "a<1-"} {
 		if c, err := ParseBuilds(expression); err == nil {
 			t.Errorf("%q: %v", expression, c)
 		}
+	}
+}
+
+// TestFleetTiers: what is on the direct path of two images belongs to the core, and where says who has it there first.
+func TestFleetTiers(t *testing.T) {
+	members := fleetOf(t, "x: a-1-1.x86_64 b-1-1.x86_64 glibc-1-1.x86_64", "y: a-1-2.x86_64 b-1-1.x86_64", "y: a-1-2.aarch64", "z: a-1-1.x86_64 b-1-1.x86_64", "lock: a-1-1.x86_64")
+	for m, tiers := range []map[string]Tier{{"a": TierIdle, "b": TierDirect}, {"a": TierDirect, "b": TierLoadable}, {"a": TierDirect}, {"a": TierDirect, "b": TierLoadable}} {
+		members[m].Tiers = map[rpm.NEVRA]Tier{}
+		for _, b := range members[m].Packages {
+			members[m].Tiers[b.NEVRA] = tiers[b.Name]
+		}
+	}
+	f := NewFleet(members, FleetOptions{})
+	if want := []string{"a", "glibc", "libgcc", "openssl-libs", "zlib"}; !slices.Equal(f.Core, want) {
+		t.Errorf("core %v, want %v", f.Core, want)
+	}
+	if f := NewFleet(members[1:3], FleetOptions{}); !slices.Equal(f.Core, DefaultCore()) {
+		t.Errorf("one image of two platforms makes %v the core", f.Core)
+	}
+	var got []string
+	for _, h := range f.Where(rpm.Capability{Name: "a"}) {
+		got = append(got, f.Members[h.Member].Name+" "+string(h.Tier))
+	}
+	if d := cmp.Diff([]string{"y direct", "y direct", "z direct", "x idle", "lock "}, got); d != "" {
+		t.Error(d)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"slim/internal/audit"
+	"slim/internal/rpm"
 	"slim/internal/store"
 )
 
@@ -156,9 +157,13 @@ func (r *fleetReader) image(ctx context.Context, reference string) error {
 			return fmt.Errorf("reading %s: %w", reference, err)
 		}
 		if d.path == "" {
-			return fmt.Errorf("reading %s: it has no rpmdb", reference)
+			return fmt.Errorf("reading %s: it has no rpmdb%s", reference, v.otherDatabase())
 		}
-		r.members = append(r.members, v.member(reference, d))
+		m := v.member(reference, d)
+		if err := v.addTiers(ctx, &m, d); err != nil {
+			return fmt.Errorf("looking for the execution path of %s: %w", reference, err)
+		}
+		r.members = append(r.members, m)
 		return nil
 	})
 	return err
@@ -178,4 +183,28 @@ func (v *view) member(reference string, d *database) FleetMember {
 		}
 	}
 	return m
+}
+
+// addTiers says how near the packages are to what the image runs, as far as it says that.
+func (v *view) addTiers(ctx context.Context, m *FleetMember, d *database) error {
+	start, err := v.start(&PathOptions{})
+	var none *NoStartError
+	if errors.As(err, &none) {
+		return nil
+	}
+	found, err := v.pathFrom(ctx, start, d)
+	if err != nil {
+		return err
+	}
+	m.Tiers = found.tiers()
+	return nil
+}
+
+// tiers are those of the packages.
+func (i *ImagePath) tiers() map[rpm.NEVRA]Tier {
+	out := map[rpm.NEVRA]Tier{}
+	for k := range i.Packages {
+		out[i.Packages[k].NEVRA] = i.Packages[k].Tier
+	}
+	return out
 }

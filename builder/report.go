@@ -98,7 +98,7 @@ func (r *reporter) image(ctx context.Context, v *view, s *ReportSubject) (*repor
 		}
 		d = &database{} // which is a finding
 	}
-	r.members = append(r.members, v.member(s.Reference, d))
+	member := v.member(s.Reference, d)
 	start, err := v.start(&PathOptions{Programs: s.Programs})
 	var none *NoStartError
 	if err != nil && !errors.As(err, &none) {
@@ -108,6 +108,10 @@ func (r *reporter) image(ctx context.Context, v *view, s *ReportSubject) (*repor
 	if err != nil {
 		return nil, err
 	}
+	if none == nil {
+		member.Tiers = found.tiers()
+	}
+	r.members = append(r.members, member)
 	out := reportImage(s.Reference, found)
 	index := map[string]int{}
 	for k := range out.Packages {

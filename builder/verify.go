@@ -177,7 +177,7 @@ func (v *view) verify(keys *rpm.Keyring, extra []audit.Extra) (*VerifiedImage, [
 		return out, nil, nil
 	}
 	if d.path == "" {
-		out.fault(audit.Finding{Kind: audit.Database, Got: v.noDatabase()})
+		out.fault(audit.Finding{Kind: audit.Database, Got: "there is no rpmdb: nothing says which packages this is made of" + v.otherDatabase()})
 		return out, nil, nil
 	}
 	out.Database, out.Format = d.path, d.format

@@ -218,6 +218,20 @@ type database struct {
 	journal  int64    // bytes of a journal beside it, whose content is not seen
 }
 
+// otherDatabase says, after a semicolon, by whose database a root without an rpmdb has its packages; "" when that is not
+// known.
+func (v *view) otherDatabase() string {
+	for _, other := range [][2]string{
+		{"/var/lib/dpkg/status", "Debian's dpkg"}, {"/var/lib/dpkg/status.d", "Debian's dpkg"}, {"/lib/apk/db/installed", "Alpine's apk"},
+		{"/usr/lib/apk/db/installed", "apk"}, {"/var/lib/pacman/local", "Arch's pacman"},
+	} {
+		if v.tree.Resolve(other[0]) != nil {
+			return "; it has the database of " + other[1]
+		}
+	}
+	return ""
+}
+
 // database reads the first rpmdb that is there, once. Nobody changes it.
 func (v *view) database() (*database, error) {
 	if v.found != nil {

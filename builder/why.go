@@ -143,7 +143,7 @@ func WhyImage(ctx context.Context, reference, spec string, o DiffOptions) ([]*Wh
 			return fmt.Errorf("reading %s: %w", reference, err)
 		}
 		if d.path == "" {
-			return fmt.Errorf("reading %s: it has no rpmdb", reference)
+			return fmt.Errorf("reading %s: it has no rpmdb%s", reference, v.otherDatabase())
 		}
 		packages, err := d.metadata()
 		if err != nil {

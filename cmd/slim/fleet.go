@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -83,6 +84,7 @@ type holderJSON struct {
 	Name     string         `json:"name"`
 	Platform string         `json:"platform,omitempty"`
 	Build    fleetBuildJSON `json:"build"`
+	Tier     string         `json:"tier,omitempty"` // on the execution path of an image
 }
 
 const fleetMembers = `A member is an image as for inspect, a plain root as dir:DIR, a lock (FILE.lock:
@@ -99,7 +101,8 @@ func newFleetCommand(env *environment) *cobra.Command {
 		Long: `Fleet shows how far a set of images is from running one build of each package.
 A build is the signed header of a package: its digest, not its version, tells
 builds apart. The permutations are the different sets of builds of the core
-packages; an image that lacks one of them contradicts nobody.
+packages (` + strings.Join(builder.DefaultCore(), ", ") + `, and what is on the direct
+execution path of two images); an image that lacks one of them contradicts nobody.
 
 ` + fleetMembers + `
 
@@ -132,7 +135,7 @@ there is one build of each, fleet where which of them have certain builds.`,
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringSliceVar(&core, "core", nil, "count permutations over these packages `NAME[,NAME]` (default "+strings.Join(builder.DefaultCore(), ",")+")")
+	cmd.Flags().StringSliceVar(&core, "core", nil, "count permutations over these packages `NAME[,NAME]` (default "+strings.Join(builder.DefaultCore(), ",")+" and what is direct in two images)")
 	cmd.Flags().StringSliceVar(&limits, "max-permutations", nil, "fail when there are more builds: `NAME=N[,NAME=N]`")
 	cmd.AddCommand(newFleetPlanCommand(env), newFleetWhereCommand(env))
 	return cmd
@@ -172,7 +175,9 @@ func newFleetWhereCommand(env *environment) *cobra.Command {
 		Use:   "where 'NAME[<EVR]' MEMBER...",
 		Short: "Say which images have certain builds of a package",
 		Long: `Where lists the members that have builds of a package: all of them, or those whose
-version compares as said, by <, <=, =, >= or >. The exit code is 0 when there are
+version compares as said, by <, <=, =, >= or >. Of images it says whether the
+package is on the execution path (see slim path) or idle; of locks and recipes, and
+where no program is named, that is not known. The exit code is 0 when there are
 none, too.
 
 ` + fleetMembers,
@@ -191,11 +196,11 @@ none, too.
 			if flags.json {
 				return writeJSON(env.stdout, fleetWhereAnswer(fleet, holders))
 			}
-			out := &lines{w: env.stdout}
-			for _, h := range holders {
-				out.printf("%s  %s\n", printable(h.Build.NEVRA.String()), printable(fleet.Members[h.Member].String()))
+			if fleet.Package(want.Name) == nil {
+				env.say("no image has a package %s in any version", want.Name)
 			}
-			out.printf("%d of %s have %s\n", countMembers(holders), count(len(fleet.Members), "image"), want)
+			out := &lines{w: env.stdout}
+			printHolders(out, fleet, holders, want.String())
 			return out.err
 		},
 	}
@@ -293,14 +298,32 @@ func memberNames(f *builder.Fleet, members []int) string {
 	return text + ": " + printable(strings.Join(names, ", "))
 }
 
+// coreText names the packages of the core, the rest of many by their number.
+func coreText(f *builder.Fleet) string {
+	const most = 8
+	if len(f.Core) <= most {
+		return strings.Join(f.Core, ", ")
+	}
+	named := slices.DeleteFunc(builder.DefaultCore(), func(name string) bool { return !slices.Contains(f.Core, name) })
+	return fmt.Sprintf("%s and %d more on direct paths", strings.Join(named, ", "), len(f.Core)-len(named))
+}
+
 func printFleet(out *lines, f *builder.Fleet) {
 	s := &f.Sharing
-	out.printf("%s of %s in %s with %s\n", count(len(f.Standards), "permutation"), strings.Join(f.Core, ", "),
+	out.printf("%s of %s in %s with %s\n", count(len(f.Standards), "permutation"), coreText(f),
 		count(len(f.Members), "image"), count(len(f.Packages), "package"))
 	for i, standard := range f.Standards {
 		var builds []string
+		same := 0
 		for _, b := range standard.Builds {
-			builds = append(builds, b.NEVRA.String())
+			if p := f.Package(b.Name); len(f.Standards) > 1 && p.Count < 2 {
+				same++
+			} else {
+				builds = append(builds, b.NEVRA.String())
+			}
+		}
+		if same > 0 {
+			builds = append(builds, fmt.Sprintf("and %s as everywhere", count(same, "package")))
 		}
 		out.printf("  %d  %s\n     %s\n", i+1, memberNames(f, standard.Members), printable(strings.Join(builds, " ")))
 	}
@@ -340,6 +363,34 @@ func printFleetPlan(out *lines, f *builder.Fleet) {
 		}
 	}
 	out.printf("%d of %s to make anew\n", len(plan), count(len(f.Members), "image"))
+}
+
+// printHolders lists who has builds, those on the path first.
+func printHolders(out *lines, f *builder.Fleet, holders []builder.Holder, want string) {
+	wide := 0
+	for _, h := range holders {
+		wide = max(wide, len(h.Build.NEVRA.String()))
+	}
+	for _, h := range holders {
+		out.printf("%-*s  %-9s  %s\n", wide, printable(h.Build.NEVRA.String()), tierText(h.Tier), printable(f.Members[h.Member].String()))
+	}
+	out.printf("%d of %s have %s", countMembers(holders), count(len(f.Members), "image"), want)
+	sep := ": "
+	for _, tier := range []builder.Tier{builder.TierDirect, builder.TierLoadable, builder.TierData, builder.TierIdle, ""} {
+		of := slices.DeleteFunc(slices.Clone(holders), func(h builder.Holder) bool { return h.Tier != tier })
+		if n := countMembers(of); n > 0 {
+			out.printf("%s%s in %d", sep, tierText(tier), n)
+			sep = ", "
+		}
+	}
+	out.printf("\n")
+}
+
+func tierText(t builder.Tier) string {
+	if t == "" {
+		return "not known"
+	}
+	return string(t)
 }
 
 func countMembers(holders []builder.Holder) int {
@@ -410,7 +461,7 @@ func fleetWhereAnswer(f *builder.Fleet, holders []builder.Holder) fleetWhereJSON
 	doc := fleetWhereJSON{Version: 1, Holders: []holderJSON{}}
 	for _, h := range holders {
 		m := &f.Members[h.Member]
-		doc.Holders = append(doc.Holders, holderJSON{m.Name, memberPlatform(m), fleetBuildAnswer(h.Build, nil)})
+		doc.Holders = append(doc.Holders, holderJSON{m.Name, memberPlatform(m), fleetBuildAnswer(h.Build, nil), string(h.Tier)})
 	}
 	return doc
 }
