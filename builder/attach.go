@@ -11,9 +11,11 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"slim/internal/attest"
 	"slim/internal/image"
 	"slim/internal/repomd"
 	"slim/internal/rpm"
+	"slim/internal/sbom"
 	"slim/internal/store"
 )
 
@@ -30,28 +32,131 @@ type Attachment struct {
 
 // AttachOptions say which documents there are of an image. The zero value has none.
 type AttachOptions struct {
-	SBOMs []SBOMFormat // bills of materials, each of the image of each platform
+	SBOMs      []SBOMFormat // bills of materials, each of the image of each platform
+	Provenance bool         // how the image of each platform came to be, and that of all
+	Key        *PrivateKey  // nil signs nothing; with it images are signed, and statements of all documents
 }
 
-// Attachments makes the documents of a built image: in the order of its platforms, the same for the same recipe, lock and
-// version of slim, wherever the image goes.
+// Attachments makes the documents of a built image: in the order of its platforms, the same for the same recipe, lock, key
+// and version of slim, wherever the image goes.
 func (i *Image) Attachments(ctx context.Context, what AttachOptions, o Options) ([]Attachment, error) {
-	var out []Attachment
-	for k := range i.Platforms {
-		for _, format := range what.SBOMs {
-			a, err := i.bill(ctx, k, format, o)
-			if errors.Is(err, image.ErrLost) {
-				if err = i.remake(ctx); err == nil {
-					a, err = i.bill(ctx, k, format, o)
-				}
-			}
-			if err != nil {
-				return nil, fmt.Errorf("bill of materials of the image for %s: %w", i.Platforms[k].Platform, err)
-			}
-			out = append(out, *a)
+	out, err := i.attachments(ctx, &what, o)
+	if errors.Is(err, image.ErrLost) {
+		if err = i.remake(ctx); err == nil {
+			out, err = i.attachments(ctx, &what, o)
 		}
 	}
-	return out, nil
+	return out, err
+}
+
+func (i *Image) attachments(ctx context.Context, what *AttachOptions, o Options) ([]Attachment, error) {
+	a := &attaching{Image: i, what: what, options: o}
+	var all []*described
+	for k := range i.Platforms {
+		p := &i.Platforms[k]
+		digest, err := p.Image.Digest()
+		if err != nil {
+			return nil, err
+		}
+		d := &described{image: p, digest: digest.String(), files: i.packageFiles(p)}
+		if err := a.platform(ctx, d); err != nil {
+			return nil, fmt.Errorf("describing the image for %s: %w", p.Platform, err)
+		}
+		all = append(all, d)
+	}
+	if i.Index == nil {
+		return a.made, nil
+	}
+	digest, err := i.Index.Digest()
+	if err != nil {
+		return nil, err
+	}
+	return a.made, a.whole(ctx, digest.String(), all)
+}
+
+// attaching makes attachments.
+type attaching struct {
+	*Image
+	what    *AttachOptions
+	options Options
+	made    []Attachment
+}
+
+// described is the image of one platform.
+type described struct {
+	image  *PlatformImage
+	digest string
+	files  map[string]lockedFile // by NEVRA
+	doc    *sbom.Document        // nil until it is needed: all of the image is read for it
+}
+
+// platform makes what is attached to the image of one platform.
+func (a *attaching) platform(ctx context.Context, d *described) error {
+	for _, format := range a.what.SBOMs {
+		content, err := a.kept(ctx, d, string(format), format.of)
+		if err != nil {
+			return err
+		}
+		a.add(Attachment{Kind: format.name() + " bill of materials", Subject: d.digest, Type: format.mediaType(), Title: format.title(a.Name), Content: content}, d.image.Created)
+		if err := a.sign(d.digest, format.predicate(), json.RawMessage(content), d.image.Created); err != nil {
+			return err
+		}
+	}
+	if a.what.Provenance {
+		if err := a.provenance(ctx, d.digest, d.image.Created, d); err != nil {
+			return err
+		}
+	}
+	return a.sign(d.digest, attest.SignedImage, struct{}{}, d.image.Created)
+}
+
+// whole makes what is attached to the index over all platforms.
+func (a *attaching) whole(ctx context.Context, digest string, all []*described) error {
+	if a.what.Provenance {
+		if err := a.provenance(ctx, digest, a.Created, all...); err != nil {
+			return err
+		}
+	}
+	return a.sign(digest, attest.SignedImage, struct{}{}, a.Created)
+}
+
+// add dates an attachment like its image.
+func (a *attaching) add(at Attachment, created time.Time) {
+	if at.Annotations == nil {
+		at.Annotations = map[string]string{}
+	}
+	at.Annotations["org.opencontainers.image.created"] = created.UTC().Format(time.RFC3339)
+	a.made = append(a.made, at)
+}
+
+// sign makes a signed statement, if there is a key.
+func (a *attaching) sign(subject, predicateType string, predicate any, created time.Time) error {
+	if a.what.Key == nil {
+		return nil
+	}
+	content, err := a.what.Key.key.Sign(attest.NewStatement(a.Name, subject, predicateType, predicate))
+	if err != nil {
+		return fmt.Errorf("signing: %w", err)
+	}
+	// The annotations are cosign's.
+	a.add(Attachment{
+		Kind: signedKind(predicateType), Subject: subject, Type: attest.BundleType, Content: content,
+		Annotations: map[string]string{"dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": predicateType},
+	}, created)
+	return nil
+}
+
+// signedKind says for people what a statement is about.
+func signedKind(predicateType string) string {
+	switch predicateType {
+	case attest.SPDX:
+		return "signed SPDX bill of materials"
+	case attest.CycloneDX:
+		return "signed CycloneDX bill of materials"
+	case attest.Provenance:
+		return "signed SLSA provenance"
+	}
+	return "signature of the image"
 }
 
 // stored are attachments in the store's words.
@@ -65,13 +170,6 @@ func stored(all []Attachment) ([]store.Attachment, error) {
 		out = append(out, store.Attachment{Subject: subject, Type: a.Type, Title: a.Title, Content: a.Content, Annotations: a.Annotations})
 	}
 	return out, nil
-}
-
-// created is the annotation that says when an attachment was made: like its image.
-func (p *PlatformImage) created() map[string]string { return createdAt(p.Created) }
-
-func createdAt(t time.Time) map[string]string {
-	return map[string]string{"org.opencontainers.image.created": t.UTC().Format(time.RFC3339)}
 }
 
 // name, mediaType and title are what an attached bill of materials has.
@@ -96,51 +194,63 @@ func (f SBOMFormat) title(name string) string {
 	return name + ".spdx.json"
 }
 
-// kindBill is the kind of the cache's entries that are bills of materials of built images: to write one, all of an image is
-// read.
+// predicate is the type of a statement that has the document.
+func (f SBOMFormat) predicate() string {
+	if f == CycloneDX {
+		return attest.CycloneDX
+	}
+	return attest.SPDX
+}
+
+// kindBill is the kind of the cache's entries that are made of bills of materials of built images: to write one, all of an
+// image is read.
 const kindBill = "bills"
 
 // maxBill bounds such an entry.
 const maxBill = 256 << 20
 
-// bill is the bill of materials of the image for the platform at an index, with the checksums and places of its packages'
-// files.
-func (i *Image) bill(ctx context.Context, at int, format SBOMFormat, o Options) (*Attachment, error) {
-	p := &i.Platforms[at]
-	digest, err := p.Image.Digest()
+// kept is what make makes of the bill of materials of an image, as JSON: from the cache where it is there.
+func (a *attaching) kept(ctx context.Context, d *described, name string, make func(*sbom.Document) any) ([]byte, error) {
+	key, err := a.billKey(d, name)
 	if err != nil {
 		return nil, err
 	}
-	a := &Attachment{
-		Kind: format.name() + " bill of materials", Subject: digest.String(), Type: format.mediaType(), Title: format.title(i.Name), Annotations: p.created(),
+	if content, err := a.keptBill(key); err != nil || content != nil {
+		return content, err
 	}
-	files := i.packageFiles(p)
-	key, err := billKey(digest.String(), i.Name, format, p.Created, files, o)
+	if err := a.read(ctx, d); err != nil {
+		return nil, err
+	}
+	content, err := json.Marshal(make(d.doc))
 	if err != nil {
 		return nil, err
 	}
-	if a.Content, err = i.keptBill(key); err != nil || a.Content != nil {
-		return a, err
+	return content, a.keepBill(key, content)
+}
+
+// read fills in the bill of materials of a built image, with the checksums and places of its packages' files.
+func (a *attaching) read(ctx context.Context, d *described) error {
+	if d.doc != nil {
+		return nil
 	}
-	v, err := openImage(ctx, p.Image, i.work)
+	v, err := openImage(ctx, d.image.Image, a.work)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer v.close()
+	o := a.options
 	o.Epoch = nil // the image is dated by it
-	doc, err := v.bill(i.Name, o)
+	doc, err := v.bill(a.Name, o)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for k := range doc.Packages {
-		if f, ok := files[doc.Packages[k].NEVRA.String()]; ok {
+		if f, ok := d.files[doc.Packages[k].NEVRA.String()]; ok {
 			doc.Packages[k].Checksum, doc.Packages[k].Location = f.Checksum, f.URL
 		}
 	}
-	if a.Content, err = json.Marshal(format.of(doc)); err != nil {
-		return nil, err
-	}
-	return a, i.keepBill(key, a.Content)
+	d.doc = doc
+	return nil
 }
 
 // lockedFile is what the lock knows of a package's file.
@@ -149,22 +259,9 @@ type lockedFile struct {
 	URL      string // in the repository that the recipe names, whatever mirror was asked; "" is not known
 }
 
-// packageFiles are the files of an image's packages by NEVRA. Addresses are those of a repository on the network that the
-// recipe itself names, without credentials.
+// packageFiles are the files of an image's packages by NEVRA.
 func (i *Image) packageFiles(p *PlatformImage) map[string]lockedFile {
-	repository := i.recipe.Repository
-	if i.recipe.Own != nil {
-		repository = *i.recipe.Own
-	}
-	bases := map[string]string{}
-	if urls, err := repository.BaseURLs(p.Platform); err == nil { // otherwise it needs settings, and names nothing
-		for _, u := range urls {
-			if u.Source == SourceBaseURL {
-				bases[u.Component] = u.URL
-			}
-		}
-	}
-	sources := i.lock.platform(p.Platform).Sources
+	bases, sources := i.bases(p.Platform), i.lock.platform(p.Platform).Sources
 	out := map[string]lockedFile{}
 	for _, pkg := range p.Packages {
 		f := lockedFile{Checksum: pkg.Checksum}
@@ -174,6 +271,23 @@ func (i *Image) packageFiles(p *PlatformImage) map[string]lockedFile {
 		out[pkg.NEVRA.String()] = f
 	}
 	return out
+}
+
+// bases are the base URLs of the repository that the recipe itself names, by component.
+func (i *Image) bases(p Platform) map[string]string {
+	repository := i.recipe.Repository
+	if i.recipe.Own != nil {
+		repository = *i.recipe.Own
+	}
+	bases := map[string]string{}
+	if urls, err := repository.BaseURLs(p); err == nil { // otherwise it needs settings, and names nothing
+		for _, u := range urls {
+			if u.Source == SourceBaseURL {
+				bases[u.Component] = u.URL
+			}
+		}
+	}
+	return bases
 }
 
 // publicURL is a URL on the network without what may be secret in it; "" for any other.
@@ -186,13 +300,13 @@ func publicURL(s string) string {
 	return u.String()
 }
 
-// billKey is the key of a bill of materials; "" where the program has no name.
-func billKey(digest, name string, format SBOMFormat, created time.Time, files map[string]lockedFile, o Options) (string, error) {
+// billKey is the key of what is made of a bill of materials; "" where the program has no name.
+func (a *attaching) billKey(d *described, name string) (string, error) {
 	program, err := programID()
 	if err != nil || program == "" {
 		return "", err
 	}
-	b, err := json.Marshal([]any{program, o.Version, digest, name, format, created.Unix(), files})
+	b, err := json.Marshal([]any{program, a.options.Version, d.digest, a.Name, name, d.image.Created.Unix(), d.files})
 	return hexSHA256(b), err
 }
 

@@ -5,17 +5,24 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/CycloneDX/cyclonedx-go"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/package-url/packageurl-go"
-	"github.com/spdx/tools-golang/json"
+	spdx "github.com/spdx/tools-golang/json"
 	"github.com/spdx/tools-golang/spdxlib"
 
+	"slim/internal/attest"
 	"slim/internal/tooltest"
 )
 
@@ -56,7 +63,7 @@ func TestAttachedBills(t *testing.T) {
 	if err != nil || !bytes.Equal(again[0].Content, attached[0].Content) || !bytes.Equal(again[1].Content, attached[1].Content) {
 		t.Error("another document the second time", err)
 	}
-	doc, err := json.Read(bytes.NewReader(attached[0].Content))
+	doc, err := spdx.Read(bytes.NewReader(attached[0].Content))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,5 +134,166 @@ func checkFiles(t *testing.T, files map[string]string, want int) {
 		if sum != "sha256:"+hex.EncodeToString(got[:]) {
 			t.Errorf("%s has another checksum than %s", at, sum)
 		}
+	}
+}
+
+// demoRecipe is one of the demo distribution.
+func demoRecipe(t *testing.T, text string) *Recipe {
+	t.Helper()
+	testdata, err := filepath.Abs("../testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "demo.yaml")
+	text += fmt.Sprintf("repository: {baseurl: %[1]s/repo/$basearch, gpgkey: [%[1]s/keys/RPM-GPG-KEY-demo]}\n", testdata)
+	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	r, err := ReadRecipe(file, RecipeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestProvenance compares the materials of a build for two platforms with its lock, signed and not.
+func TestProvenance(t *testing.T) {
+	recipe := demoRecipe(t, "packages: [hello]\nplatforms: [linux/amd64, linux/arm64]\n")
+	img := buildRecipe(t, recipe, Options{})
+	plain := attachments(t, img, AttachOptions{Provenance: true})
+	if len(plain) != 3 {
+		t.Fatalf("%d attachments", len(plain))
+	}
+	index, err := img.Index.Digest()
+	if err != nil || plain[2].Subject != index.String() {
+		t.Errorf("the last is about %s, not %s: %v", plain[2].Subject, index, err)
+	}
+	for k, a := range plain {
+		checkProvenance(t, img, k, a.Subject, a.Content)
+	}
+	key, err := ReadPrivateKey("../testdata/keys/cosign.key", "pw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := attachments(t, img, AttachOptions{Provenance: true, Key: key})
+	var about []string
+	for _, a := range signed {
+		predicate := a.Annotations["dev.sigstore.bundle.predicateType"]
+		about = append(about, a.Subject[:10]+" "+predicate)
+		if predicate != attest.Provenance {
+			continue
+		}
+		var bundle struct{ DSSEEnvelope struct{ Payload []byte } }
+		if err := json.Unmarshal(a.Content, &bundle); err != nil {
+			t.Fatal(err)
+		}
+		k := slices.IndexFunc(plain, func(p Attachment) bool { return p.Subject == a.Subject })
+		if !bytes.Equal(bundle.DSSEEnvelope.Payload, plain[k].Content) {
+			t.Errorf("what is signed about %s is not what is attached without a key", a.Subject)
+		}
+	}
+	var want []string
+	for _, a := range plain {
+		want = append(want, a.Subject[:10]+" "+attest.Provenance, a.Subject[:10]+" "+attest.SignedImage)
+	}
+	if !slices.Equal(about, want) {
+		t.Errorf("signed are %q", about)
+	}
+}
+
+func attachments(t *testing.T, img *Image, what AttachOptions) []Attachment {
+	t.Helper()
+	all, err := img.Attachments(context.Background(), what, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// checkProvenance is about the image of the platform at k, or behind the last about all.
+func checkProvenance(t *testing.T, img *Image, k int, subject string, content []byte) {
+	t.Helper()
+	var got struct {
+		Subject   []struct{ Digest map[string]string }
+		Predicate struct {
+			BuildDefinition struct {
+				ResolvedDependencies []struct {
+					Name, URI string
+					Digest    map[string]string
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(content, &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Subject) != 1 || "sha256:"+got.Subject[0].Digest["sha256"] != subject {
+		t.Errorf("subject %v, not %s", got.Subject, subject)
+	}
+	want := map[string]string{"demo.yaml": img.recipe.SHA256}
+	for i, p := range img.lock.Platforms {
+		if k < len(img.lock.Platforms) && k != i {
+			continue
+		}
+		for _, s := range p.Sources {
+			want["repomd.xml "+s.Digest] = strings.TrimPrefix(s.Digest, "sha256:")
+		}
+		for _, pkg := range p.Packages {
+			want[pkg.NEVRA.String()] = pkg.Checksum.Hex
+		}
+	}
+	have := map[string]string{}
+	for _, r := range got.Predicate.BuildDefinition.ResolvedDependencies {
+		if r.Name == "repomd.xml" {
+			r.Name += " sha256:" + r.Digest["sha256"]
+		}
+		have[r.Name] = r.Digest["sha256"]
+		u, err := packageurl.FromString(r.URI)
+		if r.URI != "" && (err != nil || !strings.HasPrefix(r.Name, u.Name+"-")) {
+			t.Errorf("%s has the package URL %s: %v", r.Name, r.URI, err)
+		}
+	}
+	if d := cmp.Diff(want, have); d != "" {
+		t.Errorf("materials of %s: %s", subject, d)
+	}
+}
+
+// TestToolAttach pushes signed attachments to the reference registry, which has no referrers API, twice: then nothing is sent.
+func TestToolAttach(t *testing.T) {
+	host, log := tooltest.Registry(t, "", "")
+	key, err := ReadPrivateKey("../testdata/keys/cosign.key", "pw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipe := demoRecipe(t, "packages: [hello]\nplatforms: [linux/amd64, linux/arm64]\n")
+	cache := t.TempDir()
+	var first *Delivery
+	for range 2 {
+		img := buildRecipe(t, recipe, Options{CacheDir: cache})
+		all := attachments(t, img, AttachOptions{SBOMs: []SBOMFormat{SPDX}, Provenance: true, Key: key})
+		d, err := img.Deliver(context.Background(), "docker://"+host+"/hello:1", all, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := regexp.MustCompile(`"(POST|PUT|PATCH) [^"]*"`).FindAllString(log.Take(), -1)
+		if first == nil {
+			first = d
+			continue
+		}
+		if len(sent) > 0 || d.Digest != first.Digest {
+			t.Errorf("the second push, of %s, sends %q", d, sent)
+		}
+	}
+	repository, err := name.NewRepository(host + "/hello")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := remote.Referrers(repository.Digest(first.Digest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := list.IndexManifest()
+	if err != nil || len(m.Manifests) != 2 {
+		t.Errorf("attached to the index: %+v, %v", m, err)
 	}
 }

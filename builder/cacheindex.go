@@ -158,6 +158,8 @@ func cacheGroup(kind string) string {
 		return "segments"
 	case kindCatalog, kindOwners:
 		return "metadata"
+	case kindBill:
+		return "bills"
 	}
 	return ""
 }

@@ -14,6 +14,7 @@ func (l *loader) decode(tree *node, file recipeFile, f *faults) *Recipe {
 		Name:         tree.get("name").str(),
 		File:         file.source.file,
 		Dir:          file.source.dir,
+		SHA256:       file.sha256,
 		Repository:   l.repository(tree.get("repository"), f),
 		Platforms:    decodePlatforms(tree.get("platforms")),
 		Packages:     decodeRequests(tree.get("packages")),

@@ -80,7 +80,7 @@ func (i *Image) imageKey(r *Recipe, lock *Lock, p Platform, keys *rpm.Keyring, o
 // they are, and where the image goes: on another machine, from another mirror, it is the same image.
 func (r *Recipe) anywhere() *Recipe {
 	out := *r
-	out.File, out.Dir, out.Own, out.Push = "", "", nil, nil
+	out.File, out.Dir, out.SHA256, out.Own, out.Push = "", "", "", nil, nil
 	out.Repository = Repository{
 		Name: r.Repository.Name, ReleaseVer: r.Repository.ReleaseVer, ContentSets: r.Repository.ContentSets, GPGCheck: r.Repository.GPGCheck,
 		Components: r.Repository.Components,

@@ -12,6 +12,8 @@ type Lock struct {
 	// packages are in this lock too.
 	Parent  *Lock
 	Recipes int // how many recipes its lock file has; 0 when it is from none
+
+	SHA256 string // of the lock file as slim writes it, in hex; "" when it is from none
 }
 
 // LockedPlatform is the solution for one platform.

@@ -925,7 +925,11 @@ func (f *LockFile) Lock(r *Recipe) (*Lock, error) {
 	if misfits := f.Fit(r); len(misfits) > 0 {
 		return nil, &StaleError{Lock: LockPath(r), Misfits: misfits}
 	}
-	return f.lock(r, f.Recipe(filepath.Base(r.File)), r.Platforms)
+	lock, err := f.lock(r, f.Recipe(filepath.Base(r.File)), r.Platforms)
+	if err == nil {
+		lock.SHA256 = hexSHA256(f.Bytes())
+	}
+	return lock, err
 }
 
 // lock is the answer to a recipe that fits, for some platforms.

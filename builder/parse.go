@@ -80,6 +80,7 @@ type loader struct {
 type recipeFile struct {
 	source *source
 	id     string // the same for the same file
+	sha256 string
 	tree   *node
 }
 
@@ -140,6 +141,7 @@ func (l *loader) file(path string, from *node) (recipeFile, *faults, error) {
 		return recipeFile{}, nil, err
 	}
 	f := &faults{}
+	file.sha256 = hexSHA256(data)
 	file.tree = readDocument(data, file.source, f)
 	if file.tree == nil {
 		return file, f, nil

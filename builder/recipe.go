@@ -7,6 +7,8 @@ type Recipe struct {
 	File string // the recipe's path as given
 	Dir  string // absolute directory that relative paths of the recipe start from
 
+	SHA256 string // of the file, in hex
+
 	// Parents are the files of `extends`, nearest first. What they say is folded into this value already.
 	Parents []*Recipe
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -11,16 +12,23 @@ import (
 
 // attachFlags are the flags of what is attached to an image.
 type attachFlags struct {
-	attach []string
+	attach  []string
+	signKey string
 }
 
-const attachHelp = `To an image in a registry its bill of materials is attached (SPDX), as an OCI
-artifact that refers to it: by the referrers API or, where a registry has none,
-the tag sha256-DIGEST. The image does not change by it. --attach chooses what,
-also for an oci:DIR: any of spdx, cyclonedx; or none.`
+const attachHelp = `To an image in a registry are attached its bill of materials (SPDX) and its SLSA
+provenance, as OCI artifacts that refer to it: by the referrers API or, where a
+registry has none, the tag sha256-DIGEST. The image does not change by it, and is
+tagged after it. --attach chooses what, also for an oci:DIR.
+
+--sign-key signs the image and statements of what is attached as cosign does, for
+cosign verify --key and cosign verify-attestation --key. It takes a key of
+cosign's, whose password is in COSIGN_PASSWORD, or a plain one in PEM (ECDSA over
+P-256, Ed25519). Nothing is sent to a transparency log.`
 
 func (f *attachFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&f.attach, "attach", nil, "attach `WHAT` to the image: spdx, cyclonedx, none (default: spdx in a registry)")
+	cmd.Flags().StringSliceVar(&f.attach, "attach", nil, "attach `WHAT`: spdx, cyclonedx, provenance, or none (default for registries: spdx,provenance)")
+	cmd.Flags().StringVar(&f.signKey, "sign-key", "", "sign the image and what is attached with the private key in `F`")
 }
 
 // attachRequest is what is attached, and where.
@@ -41,8 +49,8 @@ func (r *attachRequest) at(destinations ...string) bool {
 func (b *build) readAttach(f *attachFlags) error {
 	r := &b.attach
 	words := f.attach
-	if r.asked = len(words) > 0; !r.asked {
-		words = []string{"spdx"}
+	if len(words) == 0 {
+		words = []string{"spdx", "provenance"}
 	}
 	for _, w := range words {
 		switch w {
@@ -50,18 +58,33 @@ func (b *build) readAttach(f *attachFlags) error {
 			r.SBOMs = append(r.SBOMs, builder.SPDX)
 		case "cyclonedx":
 			r.SBOMs = append(r.SBOMs, builder.CycloneDX)
+		case "provenance":
+			r.Provenance = true
 		case "none":
 			if len(words) > 1 {
 				return usageError("", "--attach none goes with nothing else")
 			}
-			r.asked = false
 		default:
-			return usageError("", "--attach is spdx, cyclonedx or none, not %q", w)
+			return usageError("", "--attach is spdx, cyclonedx, provenance or none, not %q", w)
 		}
 	}
 	slices.Sort(r.SBOMs)
 	r.SBOMs = slices.Compact(r.SBOMs)
-	return nil
+	r.asked = f.signKey != "" || len(f.attach) > 0 && words[0] != "none"
+	if f.signKey == "" {
+		return nil
+	}
+	var err error
+	r.Key, err = builder.ReadPrivateKey(f.signKey, b.env.getenv("COSIGN_PASSWORD"))
+	var key *builder.PrivateKeyError
+	if errors.As(err, &key) {
+		hint := ""
+		if key.Password {
+			hint = "the password of the key is taken from COSIGN_PASSWORD"
+		}
+		return &exitError{code: exitUsage, err: err, hint: hint}
+	}
+	return err
 }
 
 // attachedTexts say what is attached, each kind once.
@@ -75,7 +98,10 @@ func attachedTexts(all []builder.Attachment) []string {
 	}
 	var out []string
 	for _, k := range kinds {
-		out = append(out, fmt.Sprintf("%s to %s", k, count(counts[k], "image")))
+		if n := counts[k]; n > 1 {
+			k += fmt.Sprintf(" (%d)", n)
+		}
+		out = append(out, k)
 	}
 	return out
 }

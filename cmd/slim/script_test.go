@@ -28,7 +28,8 @@ func TestMain(m *testing.M) {
 // The scripts say "exits CODE PROGRAM ARGUMENT..." for a command that is to end with a certain exit code, and "old FILE"
 // to make a file one that was last used a day ago; [root] holds for root. [registry] holds where there is docker-registry, and
 // "registry" sets REGISTRY to the HOST:PORT of one that all scripts have in common. REPO is the repository of the demo distribution, and its key lies in
-// the script's directory. REFERRERS is a registry that has the referrers API.
+// the script's directory. REFERRERS is a registry that has the referrers API, and KEYS the
+// directory of the keys to sign with.
 func TestScripts(t *testing.T) {
 	testdata, err := filepath.Abs("../../testdata")
 	if err != nil {
@@ -58,6 +59,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir+"/home")
 			env.Setenv("REPO", testdata+"/repo/$basearch")
+			env.Setenv("KEYS", testdata+"/keys")
 			server := httptest.NewServer(served.New(served.WithReferrersSupport(true), served.Logger(log.New(io.Discard, "", 0))))
 			env.Defer(server.Close)
 			env.Setenv("REFERRERS", strings.TrimPrefix(server.URL, "http://"))

@@ -43,7 +43,7 @@ const (
 func rooms() map[string]room {
 	rpm, rootfs, elf := "slim/internal/rpm", "slim/internal/rootfs", "slim/internal/elf"
 	inner := []string{rpm, rootfs, elf, "slim/recipes"}
-	for _, name := range []string{"repomd", "solve", "fetch", "scriptlet", "trim", "rpmdb", "image", "store", "audit", "execpath", "sbom", "report"} {
+	for _, name := range []string{"repomd", "solve", "fetch", "scriptlet", "trim", "rpmdb", "image", "store", "audit", "execpath", "sbom", "report", "attest"} {
 		inner = append(inner, "slim/internal/"+name)
 	}
 	return map[string]room{
@@ -64,6 +64,7 @@ func rooms() map[string]room {
 		"slim/internal/execpath":  {Own: []string{rpm, rootfs, elf}, Pure: true},
 		"slim/internal/sbom":      {Own: []string{rpm}, Pure: true},
 		"slim/internal/report":    {Pure: true},
+		"slim/internal/attest":    {Pure: true},
 		"slim/internal/image":     {Own: []string{rpm, rootfs}, Foreign: []string{containers}},
 		"slim/internal/store":     {Foreign: []string{containers}},
 		"slim/internal/fetch":     {},

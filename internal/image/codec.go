@@ -48,6 +48,15 @@ type codec struct {
 	end       packedEnd
 }
 
+// Encoder names what packs layers with a compression, by what it makes: another name, other bytes.
+func Encoder(compression string) (string, error) {
+	c, err := newCodec(compression)
+	if err != nil {
+		return "", err
+	}
+	return c.id, nil
+}
+
 // packedEnd is the end of a tar, packed.
 type packedEnd struct {
 	packed
