@@ -316,14 +316,14 @@ func (l *locking) solve(ctx context.Context) error {
 	f := l.result.File
 	platforms := f.Platforms()
 	var failed platformErrors
-	for i, p := range platforms {
-		l.options.Report.Report(Event{Phase: PhaseMetadata, Items: i, TotalItems: len(platforms)})
+	for _, p := range platforms {
+		l.options.Report.Report(Event{Phase: PhaseMetadata})
 		repo, err := openRepository(ctx, l.client, l.req.Recipes[0].Repository, p, l.options)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p, err)
 		}
 		s := &solvedPlatform{platform: p, repo: repo}
-		l.options.Report.Report(Event{Phase: PhasePlan, Items: i, TotalItems: len(platforms)})
+		l.options.Report.Report(Event{Phase: PhasePlan})
 		if err := failed.add(p, l.platform(ctx, s)); err != nil {
 			return err
 		}

@@ -26,13 +26,13 @@ func Resolve(ctx context.Context, r *Recipe, o Options) (*Lock, error) {
 	defer done()
 	lock := &Lock{}
 	var failed platformErrors
-	for i, p := range r.Platforms {
-		o.Report.Report(Event{Phase: PhaseMetadata, Items: i, TotalItems: len(r.Platforms)})
+	for _, p := range r.Platforms {
+		o.Report.Report(Event{Phase: PhaseMetadata})
 		repo, err := openRepository(ctx, client, r.Repository, p, o)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p, err)
 		}
-		o.Report.Report(Event{Phase: PhasePlan, Items: i, TotalItems: len(r.Platforms)})
+		o.Report.Report(Event{Phase: PhasePlan})
 		if err := failed.add(p, repo.resolve(ctx, r, p, lock)); err != nil {
 			return nil, err
 		}
