@@ -20,23 +20,52 @@ import (
 	"slim/internal/tooltest"
 )
 
-// benchPairs is how often each thing is timed.
-const benchPairs = 3
+// benchPairs is how often each thing is timed, and benchPairsLarge how often what takes long.
+const (
+	benchPairs      = 3
+	benchPairsLarge = 2
+)
 
-// benchSets are the packages that are also installed by dnf.
-func benchSets() [][]string {
-	return [][]string{
+// benchSet are packages that dnf installs too.
+type benchSet struct {
+	what  string
+	names []string
+	pairs int
+}
+
+func benchSets(t *testing.T) []benchSet {
+	var sets []benchSet
+	for _, names := range [][]string{
 		{"bash", "coreutils", "glibc-minimal-langpack", "tzdata", "ca-certificates"},
 		{"httpd"},
 		{"python3", "openssl"},
+	} {
+		sets = append(sets, benchSet{strings.Join(names, ", "), names, benchPairs})
 	}
+	all := compatible(t, distributionNames(t))
+	return append(sets, benchSet{fmt.Sprintf("all that go together: %d packages", len(all)), all, 1})
+}
+
+// distributionNames are the names of the packages of the test distribution, sorted.
+func distributionNames(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, f := range glob(t, filepath.Join(tooltest.Shared(t), "distro/1"), ".rpm") {
+		n, err := rpm.ParseNEVRA(strings.TrimSuffix(filepath.Base(f), ".rpm"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, n.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // TestBench times slim against what people use today, whole processes in turn: the same packages from the same local
 // repository, by `dnf --installroot` with `tar | gzip -6`, and by slim from an empty cache; and slim against itself: the
-// floor of the bytes, a cache that has everything, one package changed, many images, a big root. It reports medians and
-// ratios of one run as tables for the README, and draws the growth. It fails on nothing but errors. SLIM_BENCH is the
-// program to time, SLIM_BENCH_OUT the directory for its tables and pictures.
+// floor of the bytes, a cache that has everything, one package changed, many images, big roots; and requests among 70 000
+// packages against dnf. It reports medians and ratios of one run as tables for the README, and draws the growth. It fails
+// on nothing but errors. SLIM_BENCH is the program to time, SLIM_BENCH_OUT the directory for its tables and pictures.
 func TestBench(t *testing.T) {
 	b := &bench{program: os.Getenv("SLIM_BENCH"), out: os.Getenv("SLIM_BENCH_OUT")}
 	if b.program == "" || b.out == "" {
@@ -47,16 +76,15 @@ func TestBench(t *testing.T) {
 	if err := os.MkdirAll(b.out, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	t.Run("cold", b.cold)
-	t.Run("change", b.change)
-	t.Run("many", b.many)
-	t.Run("memory", b.memory)
-	t.Run("growth", b.growth)
-	text := b.report()
-	fmt.Print(text)
-	if err := os.WriteFile(filepath.Join(b.out, "table.md"), []byte(text), 0o666); err != nil {
-		t.Fatal(err)
+	// What is measured is written after each part, so that it is there when one fails.
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T)
+	}{{"cold", b.cold}, {"change", b.change}, {"many", b.many}, {"metadata", b.metadata}, {"growth", b.growth}} {
+		t.Run(part.name, part.run)
+		writeFile(t, filepath.Join(b.out, "table.md"), b.report())
 	}
+	fmt.Print(b.report())
 }
 
 // bench collects what is measured.
@@ -64,17 +92,24 @@ type bench struct {
 	program, out string
 	sets         []string // rows of the table of sets
 	rest         []string // rows of the other one
+	asked        []string // rows of the table of requests
+	straight     []string // lines about the growth
 }
 
 func (b *bench) report() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "\nMedians of %d, %s.\n\n", benchPairs, hostName())
-	if len(b.sets) > 0 {
-		s.WriteString("| packages | dnf, tar, gzip -6 | slim | faster | floor | slim / floor | again, into a directory | again, registry has it | peak memory |\n" +
-			"| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n" + strings.Join(b.sets, ""))
+	fmt.Fprintf(&s, "\nWhole processes in one run, medians of %d (of the largest: of %d), on %s. CPU is user and system.\n", benchPairs, benchPairsLarge, hostName())
+	table := func(head string, rows []string) {
+		if len(rows) > 0 {
+			columns := strings.Count(head, "|") - 1
+			fmt.Fprintf(&s, "\n%s\n|%s\n%s", head, strings.Repeat(" --- |", columns), strings.Join(rows, ""))
+		}
 	}
-	if len(b.rest) > 0 {
-		s.WriteString("\n| what | time | compared with | ratio | peak memory |\n| --- | --- | --- | --- | --- |\n" + strings.Join(b.rest, ""))
+	table("| packages | dnf, tar, gzip -6 | slim, empty cache | faster | floor | slim / floor | again, into a directory | again, registry has it | peak memory | CPU: dnf ..., slim |", b.sets)
+	table("| what | time | compared with | ratio | peak memory | CPU of both |", b.rest)
+	table("| request among 70 000 packages | dnf | slim | faster | peak memory | CPU of both |", b.asked)
+	if len(b.straight) > 0 {
+		fmt.Fprintf(&s, "\nGrowth (growth.svg):\n\n- %s\n", strings.Join(b.straight, "\n- "))
 	}
 	return s.String()
 }
@@ -96,27 +131,27 @@ func hostName() string {
 // cold times the sets, each from nothing and once more.
 func (b *bench) cold(t *testing.T) {
 	host := startRegistry(t)
-	for _, set := range benchSets() {
-		recipe := sharedRecipe(t, set, "")
+	for _, set := range benchSets(t) {
+		recipe := sharedRecipe(t, set.names, "")
 		floor := newFloor(t, recipe)
-		var theirs, ours, floors, again, there []float64
-		var peak int64
-		for range benchPairs {
+		var theirs, ours, again, there []run
+		var floors []float64
+		for range set.pairs {
 			dir := t.TempDir()
 			script := `"$0" -c "BaseOS AppStream" "$1/root" install $2 && tar -C "$1/root" -c . | gzip -6 >"$1/image.tar.gz"`
-			a := timed(t, dir, "sh", "-c", script, filepath.Join(tooltest.Shared(t), "tools/dnf-root"), dir, strings.Join(set, " "))
-			one := b.build(t, dir, recipe.File, "oci:"+dir+"/oci")
+			theirs = append(theirs, timed(t, dir, "sh", "-c", script, filepath.Join(tooltest.Shared(t), "tools/dnf-root"), dir, strings.Join(set.names, " ")))
+			ours = append(ours, b.build(t, dir, recipe.File, "oci:"+dir+"/oci"))
 			floors = append(floors, floor.run(t))
 			push := "docker://" + host + "/" + filepath.Base(dir) + ":1"
 			b.build(t, dir, recipe.File, push)
-			theirs, ours, peak = append(theirs, a.wall), append(ours, one.wall), max(peak, one.peak)
-			again = append(again, b.build(t, dir, recipe.File, "oci:"+dir+"/oci2").wall)
-			there = append(there, b.build(t, dir, recipe.File, push).wall)
+			again = append(again, b.build(t, dir, recipe.File, "oci:"+dir+"/oci2"))
+			there = append(there, b.build(t, dir, recipe.File, push))
 			os.RemoveAll(dir)
 		}
-		x, y, f := median(theirs), median(ours), median(floors)
-		b.sets = append(b.sets, fmt.Sprintf("| %s | %.2f s | %.2f s | %.1f times | %.2f s | %.2f | %.3f s, 1/%.0f | %.3f s, 1/%.0f | %d MB |\n",
-			strings.Join(set, ", "), x, y, x/y, f, y/f, median(again), y/median(again), median(there), y/median(there), peak>>20))
+		x, y, f := middle(theirs), middle(ours), median(floors)
+		second, third := middle(again).wall, middle(there).wall
+		b.sets = append(b.sets, fmt.Sprintf("| %s | %.2f s | %.2f s | %.1f times | %.2f s | %.2f | %.3f s, 1/%.0f | %.3f s, 1/%.0f | %d MB | %.2f s, %.2f s |\n",
+			set.what, x.wall, y.wall, x.wall/y.wall, f, y.wall/f, second, y.wall/second, third, y.wall/third, y.peak>>20, x.cpu, y.cpu))
 	}
 }
 
@@ -128,12 +163,13 @@ func (b *bench) build(t *testing.T, dir, recipe, dest string) run {
 
 // row adds a row to the second table.
 func (b *bench) row(what string, r, with run, compared string) {
-	b.rest = append(b.rest, fmt.Sprintf("| %s | %.2f s | %s, %.2f s | %.2f | %d MB |\n", what, r.wall, compared, with.wall, r.wall/with.wall, r.peak>>20))
+	b.rest = append(b.rest, fmt.Sprintf("| %s | %.2f s | %s, %.2f s | %.2f | %d MB | %.2f s, %.2f s |\n",
+		what, r.wall, compared, with.wall, r.wall/with.wall, r.peak>>20, r.cpu, with.cpu))
 }
 
-// change builds an image again in which one package of a third component has a newer build.
+// change builds an image again in which one package of a third component has a newer build, and that package alone.
 func (b *bench) change(t *testing.T) {
-	var cold, changed []run
+	var cold, changed, alone []run
 	for range benchPairs {
 		dir, repo := t.TempDir(), t.TempDir()
 		for _, c := range []string{"BaseOS", "AppStream"} {
@@ -147,20 +183,27 @@ func (b *bench) change(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		release("1-1")
-		recipe := filepath.Join(repo, "change.yaml")
+		recipe := func(name, components, packages string) string {
+			file := filepath.Join(repo, name)
+			writeFile(t, file, fmt.Sprintf("repository:\n  baseurl: ./$component/x86_64/os\n  components: [%s]\n"+
+				"  gpgkey: [own, %s/distro/RPM-GPG-KEY-slimtest]\nplatforms: [linux/amd64]\npackages: [%s]\n", components, tooltest.Shared(t), packages))
+			return file
+		}
 		writeFile(t, filepath.Join(repo, "own"), string(rpmtest.TestKey(t).Public()))
-		writeFile(t, recipe, fmt.Sprintf("repository:\n  baseurl: ./$component/x86_64/os\n  components: [BaseOS, AppStream, Own]\n"+
-			"  gpgkey: [own, %s/distro/RPM-GPG-KEY-slimtest]\nplatforms: [linux/amd64]\npackages: [python3, openssl, changing]\n", tooltest.Shared(t)))
-		cold = append(cold, b.build(t, dir, recipe, "oci:"+dir+"/oci"))
+		release("1-1")
+		whole := recipe("change.yaml", "BaseOS, AppStream, Own", "python3, openssl, changing")
+		cold = append(cold, b.build(t, dir, whole, "oci:"+dir+"/oci"))
 		release("1-2")
-		changed = append(changed, b.build(t, dir, recipe, "oci:"+dir+"/oci"))
+		changed = append(changed, b.build(t, dir, whole, "oci:"+dir+"/oci"))
+		alone = append(alone, b.build(t, t.TempDir(), recipe("alone.yaml", "Own", "changing"), "oci:"+dir+"/alone"))
 		os.RemoveAll(dir)
 	}
-	b.row("one package of 1 MB changed: python3, openssl and it", middle(changed), middle(cold), "from nothing")
+	what := "one package of 1 MB changed: python3, openssl and it"
+	b.row(what, middle(changed), middle(cold), "from nothing")
+	b.row(what, middle(changed), middle(alone), "that package alone from nothing")
 }
 
-// many builds the images of a fleet in one run, and all packages of the distribution in one image.
+// many builds the images of a fleet in one run.
 func (b *bench) many(t *testing.T) {
 	dir := copyFleet(t)
 	recipes := glob(t, dir, ".yaml")
@@ -173,41 +216,14 @@ func (b *bench) many(t *testing.T) {
 			if got := b.build(t, work, r, "oci:"+work+"/oci"); got.wall > one.wall {
 				one = got
 			}
+			os.RemoveAll(work)
 		}
 		work := t.TempDir()
 		largest = append(largest, one)
 		all = append(all, timed(t, work, b.program, append([]string{"build", "--progress", "none", "-o", "oci:" + work + "/oci"}, recipes...)...))
+		os.RemoveAll(work)
 	}
 	b.row(fmt.Sprintf("%d images of one lock, from nothing", len(recipes)), middle(all), middle(largest), "the largest of them alone")
-}
-
-// memory builds roots of several sizes.
-func (b *bench) memory(t *testing.T) {
-	text := words(1, 8<<20)
-	var first run
-	for n, size := range []int{256, 1024} {
-		repo, dir := t.TempDir(), t.TempDir()
-		var packages []*rpmtest.Package
-		var names []string
-		for i := range size / 64 {
-			p := &rpmtest.Package{Name: fmt.Sprintf("big%d", i)}
-			for k := range 8 {
-				at := (i*8 + k) << 14
-				p.Files = append(p.Files, rpmtest.File{Path: fmt.Sprintf("/opt/big%d/%d", i, k), Content: text[at:] + text[:at]})
-			}
-			packages, names = append(packages, p), append(names, p.Name)
-		}
-		if err := rpmtest.Repo(repo, rpmtest.RepoOptions{Key: rpmtest.TestKey(t)}, packages...); err != nil {
-			t.Fatal(err)
-		}
-		r := testRecipe(t, repo, "packages: ["+strings.Join(names, ", ")+"]")
-		got := b.build(t, dir, r.File, "oci:"+dir+"/oci")
-		if n == 0 {
-			first = got
-			continue
-		}
-		b.row(fmt.Sprintf("a root of %d MB (one of 256 MB: peak %d MB)", size, first.peak>>20), got, first, "one of 256 MB")
-	}
 }
 
 // words is n bytes of words that compress as programs do, the same for the same seed.
@@ -225,53 +241,15 @@ func words(seed uint64, n int) string {
 	return s.String()[:n]
 }
 
-// growth builds images of more and more packages of the distribution and draws the time they take.
-func (b *bench) growth(t *testing.T) {
-	var names []string
-	for _, f := range glob(t, filepath.Join(tooltest.Shared(t), "distro/1"), ".rpm") {
-		n, err := rpm.ParseNEVRA(strings.TrimSuffix(filepath.Base(f), ".rpm"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		alone := n.Name == "coreutils-single" || n.Name == "libcurl-minimal" || strings.HasPrefix(n.Name, "systemd-standalone-")
-		if !alone { // they conflict with others
-			names = append(names, n.Name)
-		}
-	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	rand.New(rand.NewPCG(1, 1)).Shuffle(len(names), func(i, k int) { names[i], names[k] = names[k], names[i] })
-	var points []point
-	for _, n := range []int{1, 5, 10, 20, 40, 80, len(names)} {
-		recipe := sharedRecipe(t, names[:n], "")
-		var runs []run
-		for range benchPairs {
-			dir := t.TempDir()
-			runs = append(runs, b.build(t, dir, recipe.File, "oci:"+dir+"/oci"))
-			os.RemoveAll(dir)
-		}
-		img := buildRecipe(t, recipe, Options{})
-		p := point{seconds: middle(runs).wall, packages: len(img.Platforms[0].Packages)}
-		for _, pkg := range img.Platforms[0].Packages {
-			p.bytes += pkg.InstalledSize
-		}
-		points = append(points, p)
-		if n == len(names) {
-			b.row(fmt.Sprintf("all %d packages of the test distribution in one image", p.packages), middle(runs), run{wall: points[0].seconds},
-				fmt.Sprintf("%d packages", points[0].packages))
-		}
-	}
-	writeFile(t, filepath.Join(b.out, "growth.svg"), growthPicture(points))
-}
-
 // run is what one run of a program took.
 type run struct {
 	wall float64 // seconds
+	cpu  float64 // seconds, user and system, with the programs that it ran
 	peak int64   // bytes
 }
 
-// timed runs a command with a cache and a directory for temporary files of its own; it returns its wall time and its
-// largest resident size.
+// timed runs a command with a cache and a directory for temporary files in dir; it returns its times and its largest
+// resident size.
 func timed(t *testing.T, dir, name string, args ...string) run {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -291,7 +269,7 @@ func timed(t *testing.T, dir, name string, args ...string) run {
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, &out)
 	}
-	return run{wall, <-peak}
+	return run{wall, (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(), <-peak}
 }
 
 // watchPeak asks for a process's largest resident size until done. What wait4(2) says of it counts its parent too.
