@@ -82,7 +82,7 @@ func (f *floor) run(t *testing.T) float64 {
 	for _, p := range f.packages {
 		work = append(work, func(*flate.Writer, []byte) error { return unpackAll(p, with) })
 	}
-	const chunk = 4 << 20
+	const chunk = 1 << 20
 	for i, tar := range f.tars {
 		for at := int64(0); at < f.sizes[i]; at += chunk {
 			work = append(work, func(z *flate.Writer, buffer []byte) error {

@@ -72,7 +72,7 @@ func (r *reads) add(at spanAt, b []byte) {
 
 // text is what the cache keeps: for each span file, offset and length as varints, and the bytes.
 func (r *reads) text() []byte {
-	var b []byte
+	b := make([]byte, 0, r.size+3*binary.MaxVarintLen64*len(r.spans))
 	order := slices.SortedFunc(maps.Keys(r.spans), func(x, y spanAt) int { return cmp.Or(cmp.Compare(x.file, y.file), cmp.Compare(x.off, y.off)) })
 	for _, at := range order {
 		b = binary.AppendUvarint(b, uint64(at.file))

@@ -127,7 +127,7 @@ func touch(path string, info fs.FileInfo) {
 }
 
 func (c *Cache) keptPath(kind, key string) string {
-	return filepath.Join(c.dir, keptDir, kind, key[:min(2, len(key))], key)
+	return filepath.Join(c.dir, keptDir, kind, key[:min(1, len(key))], key)
 }
 
 // Size is the number of bytes.

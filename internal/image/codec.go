@@ -17,7 +17,7 @@ import (
 
 const (
 	deflateLevel = 6
-	gzipChunk    = 4 << 20
+	gzipChunk    = 1 << 20
 	zstdChunk    = 8 << 20
 
 	tarEnd = 1024 // two zero blocks behind the last entry
@@ -65,11 +65,12 @@ type packedEnd struct {
 
 func newCodec(compression string) (*codec, error) {
 	var c *codec
+	id := func(encoder string, chunk int) string { return fmt.Sprintf("%s of %d", encoder, chunk) }
 	switch compression {
 	case "", "gzip":
-		c = &codec{id: "gzip " + gzipEncoder, mediaType: types.OCILayer, chunk: gzipChunk, gzip: true, newPacker: deflater, unpack: inflater}
+		c = &codec{id: "gzip " + id(gzipEncoder, gzipChunk), mediaType: types.OCILayer, chunk: gzipChunk, gzip: true, newPacker: deflater, unpack: inflater}
 	case "zstd":
-		c = &codec{id: "zstd " + zstdEncoder, mediaType: types.OCILayerZStd, chunk: zstdChunk, newPacker: zstdPacker, unpack: zstdUnpacker}
+		c = &codec{id: "zstd " + id(zstdEncoder, zstdChunk), mediaType: types.OCILayerZStd, chunk: zstdChunk, newPacker: zstdPacker, unpack: zstdUnpacker}
 	case "none":
 		c = &codec{id: "none", mediaType: types.OCIUncompressedLayer, chunk: gzipChunk}
 	default:

@@ -26,6 +26,9 @@ type Packer struct {
 	codec *codec
 	jobs  int
 
+	chunks   sync.Pool // of *chunk, free
+	encoders sync.Pool // of packer
+
 	mu    sync.Mutex
 	fresh map[string]bool // keys of what was packed by this packer
 }

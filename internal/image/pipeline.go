@@ -38,7 +38,7 @@ func runPipeline(ctx context.Context, packer *Packer, segments []Segment) ([]str
 	n := packer.codec.chunks(packer.jobs)
 	p := &pipeline{codec: packer.codec, free: make(chan *chunk, n), work: make(chan *chunk, n)}
 	for range n {
-		p.free <- &chunk{ready: make(chan struct{}, 1)}
+		p.free <- packer.chunk()
 	}
 	keys := make([]string, len(segments))
 	g, ctx := errgroup.WithContext(ctx)
@@ -61,9 +61,31 @@ func runPipeline(ctx context.Context, packer *Packer, segments []Segment) ([]str
 		return ctx.Err()
 	})
 	for range packer.jobs {
-		g.Go(func() error { return p.pack(ctx) })
+		g.Go(func() error { return p.pack(ctx, packer) })
 	}
-	return keys, g.Wait()
+	if err := g.Wait(); err != nil {
+		return keys, err
+	}
+	for range n {
+		packer.chunks.Put(<-p.free)
+	}
+	return keys, nil
+}
+
+// chunk is one that was used before, if there is one.
+func (p *Packer) chunk() *chunk {
+	if c, _ := p.chunks.Get().(*chunk); c != nil {
+		return c
+	}
+	return &chunk{ready: make(chan struct{}, 1)}
+}
+
+// encoder is one that was used before, if there is one; nil where nothing is packed.
+func (p *Packer) encoder() (packer, error) {
+	if e, _ := p.encoders.Get().(packer); e != nil || p.codec.newPacker == nil {
+		return e, nil
+	}
+	return p.codec.newPacker()
 }
 
 // segment packs one segment. It is kept only when it is whole.
@@ -176,14 +198,12 @@ func (w *chunkWriter) submit() {
 }
 
 // pack packs chunks until there are no more.
-func (p *pipeline) pack(ctx context.Context) error {
-	var pack packer
-	if p.codec.newPacker != nil {
-		var err error
-		if pack, err = p.codec.newPacker(); err != nil {
-			return err
-		}
+func (p *pipeline) pack(ctx context.Context, with *Packer) error {
+	pack, err := with.encoder()
+	if err != nil {
+		return err
 	}
+	defer with.encoders.Put(pack)
 	for {
 		select {
 		case c, ok := <-p.work:

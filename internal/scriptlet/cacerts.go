@@ -87,16 +87,45 @@ func number(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }
 
 // trustConstant is the number of a word in a p11-kit file.
 func trustConstant(word string) (uint64, bool) {
-	n, ok := map[string]uint64{
-		"data": 0, "certificate": classCertificate, "public-key": 2, "private-key": 3, "secret-key": 4,
-		"x-certificate-extension": classExtension, "nss-trust": classTrust, "nss-builtin-root-list": classRootList,
-		"x-trust-assertion": classAssertion, "x-509": 0, "x-509-attr-cert": 1, "wtls": 2,
-		"unspecified": 0, "token-user": 1, "authority": 2, "other-entry": 3,
-		"nss-trusted": 1 << 32, "nss-trusted-delegator": 1<<32 + 1, "nss-must-verify-trust": 1<<32 + 2,
-		"nss-trust-unknown": 1<<32 + 3, "nss-not-trusted": 1<<32 + 4, "nss-valid-delegator": 1<<32 + 5,
-		"x-distrusted-certificate": 1 << 33, "x-pinned-certificate": 1<<33 + 1, "x-anchored-certificate": 1<<33 + 2,
-	}[word]
-	return n, ok
+	switch word {
+	case "data", "x-509", "unspecified":
+		return 0, true
+	case "certificate", "x-509-attr-cert", "token-user":
+		return classCertificate, true
+	case "public-key", "wtls", "authority":
+		return 2, true
+	case "private-key", "other-entry":
+		return 3, true
+	case "secret-key":
+		return 4, true
+	case "x-certificate-extension":
+		return classExtension, true
+	case "nss-trust":
+		return classTrust, true
+	case "nss-builtin-root-list":
+		return classRootList, true
+	case "x-trust-assertion":
+		return classAssertion, true
+	case "nss-trusted":
+		return 1 << 32, true
+	case "nss-trusted-delegator":
+		return 1<<32 + 1, true
+	case "nss-must-verify-trust":
+		return 1<<32 + 2, true
+	case "nss-trust-unknown":
+		return 1<<32 + 3, true
+	case "nss-not-trusted":
+		return 1<<32 + 4, true
+	case "nss-valid-delegator":
+		return 1<<32 + 5, true
+	case "x-distrusted-certificate":
+		return 1 << 33, true
+	case "x-pinned-certificate":
+		return 1<<33 + 1, true
+	case "x-anchored-certificate":
+		return 1<<33 + 2, true
+	}
+	return 0, false
 }
 
 // certificateAttributes are what an object that is a certificate may have. Others of p11-kit's make the rest of the file unread.
