@@ -175,6 +175,7 @@ func (i *Image) platform(ctx context.Context, client *fetch.Client, r *Recipe, l
 			return nil, err
 		}
 	} else {
+		result.use(i.cache, l)
 		for _, message := range result.Remarks {
 			o.Report.Report(Event{Phase: PhaseTree, Message: message})
 		}
@@ -238,7 +239,8 @@ func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l
 	if err != nil {
 		return nil, nil, err
 	}
-	return out, layers, contents.keepReads()
+	out.Reads, err = contents.keepReads()
+	return out, layers, err
 }
 
 // below makes the layers of the recipe that r extends as they are when that is built itself, of its own packages alone;

@@ -29,6 +29,7 @@ type known struct {
 	Stripped    []Stripped
 	Unevaluated []Scriptlet
 	Remarks     []string // said again
+	Reads       []string // keys of what was read of packages, for a build of which something has changed
 }
 
 type knownLayer struct {
@@ -125,6 +126,17 @@ func (i *Image) recall(key string, packer *image.Packer) (*known, []Layer, error
 		layers = append(layers, Layer{Layer: layer, Packages: l.Packages})
 	}
 	return out, layers, nil
+}
+
+// use counts as used what a build would need of which something has changed: headers of packages and what was read of their
+// files. So it stays in the cache, and goes into a shared one, though an image that is known needs nothing of it.
+func (k *known) use(cache *fetch.Cache, l *LockedPlatform) {
+	for _, p := range l.Packages {
+		cache.HasKept(kindHead, headKey(p.Checksum))
+	}
+	for _, key := range k.Reads {
+		cache.HasKept(kindReads, key)
+	}
 }
 
 // remember keeps what came of a build.

@@ -102,28 +102,33 @@ func (r *reads) parse(b []byte, files int) {
 	}
 }
 
-// keepReads keeps what was read of packages.
-func (c *contents) keepReads() error {
+// keepReads keeps what was read of packages, and returns the keys of it, sorted.
+func (c *contents) keepReads() ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var keys []string
 	for _, r := range c.reads {
+		if len(r.spans) > 0 {
+			keys = append(keys, r.key)
+		}
 		if !r.fresh {
 			continue
 		}
 		k, err := c.cache.Keep()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if _, err := k.Write(r.text()); err != nil {
 			k.Discard()
-			return err
+			return nil, err
 		}
 		if err := k.Commit(kindReads, r.key); err != nil {
-			return err
+			return nil, err
 		}
 		r.fresh = false
 	}
-	return nil
+	slices.Sort(keys)
+	return keys, nil
 }
 
 // contentFile reads a file of a package: what was read before from there, the rest of the unpacked payload.

@@ -504,6 +504,60 @@ func segmentWith(t *testing.T, dir, content string) (string, []byte) {
 	return "", nil
 }
 
+// TestSharedCacheOfKnown writes the cache from a machine that has built the image before, and needed nothing but its record:
+// in it is what a build of something more needs.
+func TestSharedCacheOfKnown(t *testing.T) {
+	w := newWorkers(t)
+	one := w.newWorker("", w.cache)
+	shared := one.o.Shared
+	one.o.Shared = nil
+	one.build("app", "")
+	one.o.Shared = shared
+	one.build("app", "")
+	one.push()
+	w.asked()
+	w.newWorker(w.cache, "").build("app, tools", "")
+	if packages, _ := w.asked(); !slices.Equal(packages, []string{"tools-1-1.x86_64.rpm"}) {
+		t.Errorf("fetched %q", packages)
+	}
+}
+
+// TestSharedCacheSpread has small entries of one build in many blobs: they are packed anew, and the blobs that held them go.
+func TestSharedCacheSpread(t *testing.T) {
+	cache := openTestCache(t)
+	p := &cachePush{shared: &SharedCache{}, cache: cache, used: map[cacheKey]bool{}}
+	x := &cacheIndex{}
+	for n := range 2*maxSpread + 2 {
+		e := cacheEntry{cacheKey{kindHead, fmt.Sprintf("%064x", n)}, 1}
+		if err := keepShared(cache, e, strings.NewReader("x")); err != nil {
+			t.Fatal(err)
+		}
+		p.used[e.cacheKey] = true
+		if n%2 == 0 {
+			x.Blobs = append(x.Blobs, cacheBlob{Descriptor: v1.Descriptor{MediaType: cacheZstdType, Digest: sha256Hash([]byte(e.Key)), Size: 1}})
+		}
+		last := &x.Blobs[len(x.Blobs)-1]
+		last.Entries = append(last.Entries, e)
+	}
+	for _, test := range []struct{ blobs, wanted int }{{maxSpread + 1, 2*maxSpread + 2}, {maxSpread, 2}} {
+		p.setOlder(&cacheIndex{Blobs: x.Blobs[:test.blobs]})
+		wanted, copied, err := p.lacking()
+		if err != nil || len(copied) > 0 || len(wanted[cacheGroup(kindHead)]) != test.wanted {
+			t.Fatalf("in %d blobs: %d entries, %v", test.blobs, len(wanted[cacheGroup(kindHead)]), err)
+		}
+		if test.blobs == maxSpread {
+			continue
+		}
+		fresh, err := p.pack(wanted)
+		if err != nil || len(fresh) != 1 {
+			t.Fatal(fresh, err)
+		}
+		if got := (&cacheIndex{Blobs: []cacheBlob{fresh[0].blob}}).join(p.older...); len(got.Blobs) != 1 {
+			t.Errorf("%d blobs are left", len(got.Blobs))
+		}
+	}
+}
+
 func TestSharedCacheReferences(t *testing.T) {
 	o := Options{CacheDir: "cache"}
 	for _, test := range []struct {

@@ -138,8 +138,12 @@ func (p *cachePush) readPrior(ctx context.Context) (v1.Hash, error) {
 		return digest, errors.New("what stands there is no cache: take another tag")
 	}
 	index, err := readCacheIndex(ctx, p.shared.to.bundle, manifest)
+	var answer *store.RegistryError
+	if errors.As(err, &answer) && answer.Status != http.StatusNotFound || ctx.Err() != nil {
+		return digest, err
+	}
 	if err != nil {
-		return digest, ctx.Err()
+		return digest, nil
 	}
 	p.setOlder(index)
 	return digest, nil

@@ -132,10 +132,15 @@ func (p *Packer) layers(ctx context.Context, cut [][]Segment) ([]*Layer, error) 
 	return out, group.Wait()
 }
 
+// layerName is the key of what is known of a layer.
+func (p *Packer) layerName(keys []string) string {
+	return hexSum(append([]string{"layer", p.codec.id}, keys...)...)
+}
+
 // layer joins packed segments. A layer of the same ones that was joined before is not read.
 func (p *Packer) layer(ctx context.Context, segments []Segment, keys []string) (*Layer, error) {
 	l := &Layer{shelf: p.shelf, codec: p.codec, keys: keys}
-	name := hexSum(append([]string{"layer", p.codec.id}, keys...)...)
+	name := p.layerName(keys)
 	known, err := p.knownLayer(name)
 	if err != nil {
 		return nil, err
@@ -172,6 +177,7 @@ func (p *Packer) Restore(b []byte) (*Layer, error) {
 			return nil, nil
 		}
 	}
+	p.shelf.Has(KindLayer, p.layerName(r.Segments)) // which counts as a use, for the day on which its image is another
 	return &Layer{shelf: p.shelf, codec: p.codec, keys: r.Segments, facts: r.Facts}, nil
 }
 
