@@ -41,6 +41,7 @@ func TestPathQuality(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
+	compareReport(t, "dir:"+root, recipe, found.Images[0])
 }
 
 func TestSeverity(t *testing.T) {

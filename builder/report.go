@@ -21,8 +21,11 @@ import (
 	"slim/internal/trim"
 )
 
-// Report is what a page about images shows, and its JSON.
-type Report = report.Document
+// Report is what a page about images shows, and its JSON; ReportImage is one of them.
+type (
+	Report      = report.Document
+	ReportImage = report.Image
+)
 
 // ReportSubject is what a report is about: an image, in the words of Inspect, or a plain root as dir:DIR.
 type ReportSubject struct {
@@ -156,16 +159,10 @@ func reportImage(reference string, i *ImagePath) *report.Image {
 		sum(f.Tier, 0, 1, f.Size)
 	}
 	for _, p := range i.Packages {
-		q := report.Installed{
-			NEVRA: p.NEVRA.String(), Name: p.Name, EVR: p.EVR.String(), SourceRPM: p.SourceRPM, Tier: name(p.Tier), Bytes: map[string]int64{},
-			LeftOut: []report.LeftOut{}, Chain: []report.Step{}, Chains: [][]int{}, Advisories: []report.Advisory{},
-		}
 		sum(p.Tier, 1, 0, 0)
+		q := reportPackage(&p, name)
 		for _, t := range tiers {
-			q.Bytes[string(t)] = 0
-		}
-		for t, bytes := range p.Bytes {
-			q.Bytes[name(t)] += bytes
+			q.Bytes[string(t)] += 0 // each tier is there
 		}
 		for _, s := range p.Chain {
 			q.Chain = append(q.Chain, report.Step{Path: s.Path, Package: owner[s.Path], How: string(s.How), Name: s.Name})
@@ -174,6 +171,17 @@ func reportImage(reference string, i *ImagePath) *report.Image {
 	}
 	out.Areas = areas(i.Files, name)
 	return out
+}
+
+func reportPackage(p *PathPackage, name func(Tier) string) report.Installed {
+	q := report.Installed{
+		NEVRA: p.NEVRA.String(), Name: p.Name, EVR: p.EVR.String(), SourceRPM: p.SourceRPM, Tier: name(p.Tier), Bytes: map[string]int64{},
+		LeftOut: []report.LeftOut{}, Chain: []report.Step{}, Chains: [][]int{}, Advisories: []report.Advisory{},
+	}
+	for t, bytes := range p.Bytes {
+		q.Bytes[name(t)] += bytes
+	}
+	return q
 }
 
 // areas add files up by package, directory and tier.
