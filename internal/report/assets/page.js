@@ -157,7 +157,7 @@ function article(at, image, k) {
   proof(a, image, k);
   let list = null;
   const choose = p => list.show(p);
-  const path = section(a, "path-" + k, "Execution path", "From what runs to the packages that it takes, each behind the one that names it. Width is bytes, direct and loadable.");
+  const path = section(a, "path-" + k, "Execution path", image.command.length && "From what runs to the packages that it takes, each behind the one that names it. Width is bytes, direct and loadable.");
   flow(path, image, choose);
   const size = section(a, "size-" + k, "Installed bytes");
   tierTable(size, image, k);
