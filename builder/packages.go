@@ -26,24 +26,38 @@ const maxHead = 512 << 20
 func openPackages(ctx context.Context, cache *fetch.Cache, client *fetch.Client, l *LockedPlatform, keys *rpm.Keyring, allowUnsigned bool, o Options) (*packageSet, error) {
 	set := &packageSet{packages: make([]*rpm.Package, len(l.Packages)), lazy: make([]*packageFile, len(l.Packages))}
 	opener := &packageOpener{cache: cache, client: client, locked: l, keys: keys, allowUnsigned: allowUnsigned, options: o}
+	err := l.each(ctx, o, func(inner context.Context, i int) error {
+		set.lazy[i] = &packageFile{open: func() (*fetch.File, error) { return opener.fetch(ctx, i) }}
+		var err error
+		set.packages[i], err = opener.open(inner, i, set.lazy[i])
+		return err
+	})
+	if err != nil {
+		set.Close()
+		return nil, err
+	}
+	return set, nil
+}
+
+// each does something with every package of the platform, some at once, and reports how far it is. A package that does not
+// verify keeps nobody from the others, so that all of them are in the error; anything else ends it.
+func (l *LockedPlatform) each(ctx context.Context, o Options, do func(ctx context.Context, i int) error) error {
 	total, _ := l.Size()
 	var mu sync.Mutex
 	var done int64
 	var items int
 	failed := make([]error, len(l.Packages))
-	group, inner := errgroup.WithContext(ctx)
+	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(4, o.jobs()))
 	o.Report.Report(Event{Phase: PhasePackages, Total: total, TotalItems: len(l.Packages)})
 	for i := range l.Packages {
 		group.Go(func() error {
-			file := &packageFile{open: func() (*fetch.File, error) { return opener.fetch(ctx, i) }}
-			set.lazy[i] = file
 			var wrong *VerifyError
-			pkg, err := opener.open(inner, i, file)
-			if err != nil && !errors.As(err, &wrong) {
+			if err := do(ctx, i); errors.As(err, &wrong) {
+				failed[i] = err
+			} else if err != nil {
 				return err
 			}
-			set.packages[i], failed[i] = pkg, err
 			mu.Lock()
 			defer mu.Unlock()
 			done, items = done+l.Packages[i].Size, items+1
@@ -51,12 +65,7 @@ func openPackages(ctx context.Context, cache *fetch.Cache, client *fetch.Client,
 			return nil
 		})
 	}
-	err := errors.Join(group.Wait(), errors.Join(failed...))
-	if err != nil {
-		set.Close()
-		return nil, err
-	}
-	return set, nil
+	return errors.Join(group.Wait(), errors.Join(failed...))
 }
 
 // packageOpener opens the packages of a platform.

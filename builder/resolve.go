@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"slim/internal/fetch"
 	"slim/internal/repomd"
@@ -153,30 +150,15 @@ func fetchPackages(ctx context.Context, client *fetch.Client, l *LockedPlatform,
 	if err := l.findMirrors(ctx, client, o); err != nil {
 		return nil, err
 	}
-	total, _ := l.Size()
-	var mu sync.Mutex
-	var bytes int64
-	var items int
-	failed := make([]error, len(l.Packages))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(max(4, o.jobs()))
-	o.Report.Report(Event{Phase: PhasePackages, Total: total, TotalItems: len(l.Packages)})
-	for i := range l.Packages {
-		group.Go(func() error {
-			file, err := client.Get(ctx, l.request(i))
-			if err != nil {
-				return fmt.Errorf("fetching %s: %w", l.Packages[i].NEVRA, err)
-			}
-			set.files[i] = file
-			set.packages[i], failed[i] = verifyPackage(file, l.Packages[i], keys, allowUnsigned)
-			mu.Lock()
-			defer mu.Unlock()
-			bytes, items = bytes+l.Packages[i].Size, items+1
-			o.Report.Report(Event{Phase: PhasePackages, Done: bytes, Total: total, Items: items, TotalItems: len(l.Packages)})
-			return nil
-		})
-	}
-	err := errors.Join(group.Wait(), errors.Join(failed...))
+	err := l.each(ctx, o, func(ctx context.Context, i int) error {
+		file, err := client.Get(ctx, l.request(i))
+		if err != nil {
+			return fmt.Errorf("fetching %s: %w", l.Packages[i].NEVRA, err)
+		}
+		set.files[i] = file
+		set.packages[i], err = verifyPackage(file, l.Packages[i], keys, allowUnsigned)
+		return err
+	})
 	if err != nil {
 		set.Close()
 		return nil, err
