@@ -43,7 +43,7 @@ lint: ## gofumpt, vet, staticcheck, errcheck, unparam, deadcode, go fix, go mod 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@set -e; $(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \
 	  { cat "$$dir"/*_test.go 2>/dev/null || true; } | sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' | while read -r target; do \
-	    echo "$$dir $$target"; (cd "$$dir" && $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) . </dev/null); \
+	    echo "$$dir $$target"; (cd "$$dir" && $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s . </dev/null); \
 	  done; done
 
 testdata: ## make testdata/repo anew (needs rpmbuild, rpmsign, createrepo_c, gpg and two compilers)
