@@ -52,7 +52,7 @@ func (b *bench) growDistribution(t *testing.T) []point {
 	var points []point
 	for _, n := range []int{1, 4, 10, 20, 40, 80, 120, len(names)} {
 		recipe := sharedRecipe(t, names[:n], "")
-		points = append(points, b.point(t, recipe, benchPairs))
+		points = append(points, b.point(t, recipe))
 	}
 	return points
 }
@@ -78,16 +78,16 @@ func (b *bench) growBytes(t *testing.T) []point {
 	var points []point
 	for _, n := range []int{1, 2, 4, 8, 16, 32} {
 		recipe := testRecipe(t, repo, "packages: ["+strings.Join(names[:n], ", ")+"]")
-		points = append(points, b.point(t, recipe, benchPairsLarge))
+		points = append(points, b.point(t, recipe))
 	}
 	return points
 }
 
 // point builds an image from nothing.
-func (b *bench) point(t *testing.T, recipe *Recipe, pairs int) point {
+func (b *bench) point(t *testing.T, recipe *Recipe) point {
 	t.Helper()
 	var runs []run
-	for range pairs {
+	for range benchPairsLarge {
 		dir := t.TempDir()
 		runs = append(runs, b.build(t, dir, recipe.File, "oci:"+dir+"/oci"))
 		os.RemoveAll(dir)

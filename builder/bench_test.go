@@ -20,7 +20,7 @@ import (
 	"slim/internal/tooltest"
 )
 
-// benchPairs is how often each thing is timed, and benchPairsLarge how often what takes long.
+// benchPairs is how often each thing is timed, and benchPairsLarge how often the images of the growth.
 const (
 	benchPairs      = 3
 	benchPairsLarge = 2
@@ -43,7 +43,7 @@ func benchSets(t *testing.T) []benchSet {
 		sets = append(sets, benchSet{strings.Join(names, ", "), names, benchPairs})
 	}
 	all := compatible(t, distributionNames(t))
-	return append(sets, benchSet{fmt.Sprintf("all that go together: %d packages", len(all)), all, 1})
+	return append(sets, benchSet{fmt.Sprintf("all %d of the test distribution that go together (once)", len(all)), all, 1})
 }
 
 // distributionNames are the names of the packages of the test distribution, sorted.
@@ -98,7 +98,7 @@ type bench struct {
 
 func (b *bench) report() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "\nWhole processes in one run, medians of %d (of the largest: of %d), on %s. CPU is user and system.\n", benchPairs, benchPairsLarge, hostName())
+	fmt.Fprintf(&s, "\nWhole processes in one run, medians of %d (of the growth: of %d), on %s. CPU is user and system.\n", benchPairs, benchPairsLarge, hostName())
 	table := func(head string, rows []string) {
 		if len(rows) > 0 {
 			columns := strings.Count(head, "|") - 1
