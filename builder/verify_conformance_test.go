@@ -16,6 +16,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"slim/internal/audit"
+	"slim/internal/rpm"
+	"slim/internal/solve"
 	"slim/internal/tooltest"
 	"slim/recipes"
 )
@@ -265,14 +267,45 @@ func TestWhyRealHeaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, system := range [][2]string{{"fedora35", "rpmdb.sqlite"}, {"cbl-mariner-2.0", "rpmdb.sqlite"}, {"centos7-plain", "Packages"}} {
-		metadata, err := databaseOf(t, unpackDatabase(t, all, system[0], system[1])).metadata()
+		d := databaseOf(t, unpackDatabase(t, all, system[0], system[1]))
+		metadata, err := d.metadata()
 		if err != nil {
 			t.Fatal(err)
 		}
+		notByHand(t, d, solve.NewGraph(metadata, solve.Full).Edges())
 		answers, err := why(metadata, 0, nil, "glibc", "it", Platform{})
 		if err != nil || len(answers[0].Loss.Broken) < 20 || len(answers[0].Chains) < 20 {
 			t.Errorf("%s: %v", system[0], err)
 		}
+	}
+}
+
+// notByHand looks whether rpm's generators made what is said to be written by hand: they mark what they make.
+func notByHand(t *testing.T, d *database, edges []Edge) {
+	t.Helper()
+	generated := map[string]bool{}
+	for _, i := range d.packages {
+		requires, err := i.Header.Requires()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range requires {
+			if r.Flags&rpm.SenseFindRequires != 0 {
+				generated[i.Header.NEVRA().String()+" "+r.String()] = true
+			}
+		}
+	}
+	byHand := 0
+	for _, e := range edges {
+		if e.ByHand {
+			byHand++
+			if generated[e.From.String()+" "+e.Capability] {
+				t.Errorf("%s needs %s, which a generator made", e.From, e.Capability)
+			}
+		}
+	}
+	if byHand < 50 || byHand == len(edges) || len(generated) < 100 {
+		t.Errorf("%d of %d edges are by hand, %d requirements generated", byHand, len(edges), len(generated))
 	}
 }
 

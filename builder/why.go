@@ -230,7 +230,7 @@ func metadataOf(h *rpm.Header) (*rpm.Metadata, error) {
 	}
 	for _, r := range requires {
 		if !r.IsRPMLib() {
-			m.Requires = append(m.Requires, rpm.Requirement{Capability: r.Capability, Pre: r.IsScriptletOnly()})
+			m.Requires = append(m.Requires, rpm.Requirement{Capability: r.Capability, Pre: r.IsScriptletOnly(), Generated: r.Flags&rpm.SenseFindRequires != 0})
 		}
 	}
 	files, err := h.Files()

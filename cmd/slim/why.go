@@ -32,13 +32,14 @@ type edgeJSON struct {
 	To         string `json:"to"`
 	Capability string `json:"capability"`
 	Kind       string `json:"kind"`
+	ByHand     bool   `json:"by_hand"` // a packager wrote it, no generator of rpm's
 	Scriptlet  bool   `json:"scriptlet"`
 	More       int    `json:"more"`
 }
 
 type withoutJSON struct {
 	Broken []brokenJSON `json:"broken"`
-	Unused []string     `json:"unused"`
+	Saved  []string     `json:"saved"` // what nothing else needs
 	Size   int64        `json:"installed_size"`
 }
 
@@ -46,6 +47,7 @@ type brokenJSON struct {
 	Package    string `json:"package"`
 	Capability string `json:"capability"`
 	Kind       string `json:"kind"`
+	ByHand     bool   `json:"by_hand"`
 	Scriptlet  bool   `json:"scriptlet"`
 	Root       bool   `json:"root"`
 }
@@ -58,15 +60,15 @@ func newWhyCommand(env *environment) *cobra.Command {
 		Short: "Show the chains of requirements that bring a package in",
 		Long: `Why shows, for each package that requires PACKAGE, the shortest chain of
 requirements to it from what the recipe asks for, with what each step needs: a
-name, a soname, a path, another capability or a rich dependency, and whether
-only scriptlets need it.
+name, a soname, a path, another capability or a rich dependency, whether a packager
+wrote it by hand, and whether only scriptlets need it.
 
 Of an image, slim's or not, or a plain root as dir:DIR, the rpmdb is asked, and
 the chains begin at packages that nothing requires. PACKAGE is a name, NAME.ARCH,
 NEVRA, path or capability.
 
 --without says what would break if the package were not there, and what nothing
-else would need then.`,
+else would need then, with its size.`,
 		Example: `  slim why httpd.yaml systemd-libs
   slim why registry.example/ubi9/ubi zlib --without`,
 		GroupID: groupLook,
@@ -181,14 +183,21 @@ func rootText(recipe bool) string {
 }
 
 func edgeText(e builder.Edge) string {
-	text := e.Capability + " (" + string(e.Kind)
-	if e.Scriptlet {
-		text += ", for scriptlets only"
-	}
+	text := e.Capability + " (" + kindText(string(e.Kind), e.ByHand, e.Scriptlet)
 	if e.More > 0 {
 		text += fmt.Sprintf(", and %d more", e.More)
 	}
 	return text + ")"
+}
+
+func kindText(kind string, byHand, scriptlet bool) string {
+	if byHand {
+		kind += ", by hand"
+	}
+	if scriptlet {
+		kind += ", for scriptlets only"
+	}
+	return kind
 }
 
 func printWithout(out *lines, a *builder.Why, recipe bool) {
@@ -199,10 +208,7 @@ func printWithout(out *lines, a *builder.Why, recipe bool) {
 	}
 	out.printf("  %s would break\n", count(len(loss.Broken), "package"))
 	for _, b := range loss.Broken {
-		text := b.Capability + " (" + string(b.Kind)
-		if b.Scriptlet {
-			text += ", for scriptlets only"
-		}
+		text := b.Capability + " (" + kindText(string(b.Kind), b.ByHand, b.Scriptlet)
 		name := b.NEVRA.String()
 		if b.Root {
 			name += ", " + rootText(recipe) + ","
@@ -221,7 +227,7 @@ func whyAnswer(of string, answers []*builder.Why) whyJSON {
 	for _, a := range answers {
 		one := whyOneJSON{
 			Package: a.Package.String(), Root: a.Root, Roots: []string{}, Chains: [][]edgeJSON{},
-			Without: withoutJSON{Broken: []brokenJSON{}, Unused: []string{}, Size: a.Loss.Size},
+			Without: withoutJSON{Broken: []brokenJSON{}, Saved: []string{}, Size: a.Loss.Size},
 		}
 		if a.Platform != (builder.Platform{}) {
 			one.Platform = a.Platform.String()
@@ -232,15 +238,15 @@ func whyAnswer(of string, answers []*builder.Why) whyJSON {
 		for _, chain := range a.Chains {
 			var edges []edgeJSON
 			for _, e := range chain {
-				edges = append(edges, edgeJSON{e.From.String(), e.To.String(), e.Capability, string(e.Kind), e.Scriptlet, e.More})
+				edges = append(edges, edgeJSON{e.From.String(), e.To.String(), e.Capability, string(e.Kind), e.ByHand, e.Scriptlet, e.More})
 			}
 			one.Chains = append(one.Chains, edges)
 		}
 		for _, b := range a.Loss.Broken {
-			one.Without.Broken = append(one.Without.Broken, brokenJSON{b.NEVRA.String(), b.Capability, string(b.Kind), b.Scriptlet, b.Root})
+			one.Without.Broken = append(one.Without.Broken, brokenJSON{b.NEVRA.String(), b.Capability, string(b.Kind), b.ByHand, b.Scriptlet, b.Root})
 		}
 		for _, n := range a.Loss.Unused {
-			one.Without.Unused = append(one.Without.Unused, n.String())
+			one.Without.Saved = append(one.Without.Saved, n.String())
 		}
 		doc.Answers = append(doc.Answers, one)
 	}

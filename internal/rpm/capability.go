@@ -132,5 +132,6 @@ func (c Capability) Overlaps(r Capability) bool {
 // primary.xml: the SCRIPT_PRE, SCRIPT_POST, PRETRANS, POSTTRANS and PREREQ flags).
 type Requirement struct {
 	Capability
-	Pre bool
+	Pre       bool
+	Generated bool // rpm's generators made it, as the header marks; repository metadata does not tell
 }

@@ -39,8 +39,16 @@ type Edge struct {
 	From, To   rpm.NEVRA
 	Capability string
 	Kind       EdgeKind
+	ByHand     bool // a packager wrote it, no generator of rpm's
 	Scriptlet  bool // only scriptlets that run at install time need it
 	More       int  // further requirements of the same two
+}
+
+// byHand reports whether a packager wrote a requirement: rpm's generators (fileattrs) make sonames, paths and names with a
+// kind before the parenthesis, as in perl(POSIX), and mark in the header what else they make.
+func byHand(r *rpm.Requirement, kind EdgeKind) bool {
+	plain := kind == EdgeName || kind == EdgeRich || kind == EdgeCapability && !strings.Contains(r.Name, "(")
+	return plain && !r.Generated
 }
 
 // Chain leads from a package that was asked for to another, edge by edge; never empty.
@@ -281,8 +289,10 @@ func (g *Graph) edge(from, to int32) Edge {
 			best = r
 		}
 	}
+	kind := edgeKind(best, b.Name)
 	return Edge{
-		From: a.NEVRA, To: b.NEVRA, Capability: best.String(), Kind: edgeKind(best, b.Name), Scriptlet: best.Pre, More: len(capabilities) - 1,
+		From: a.NEVRA, To: b.NEVRA, Capability: best.String(), Kind: kind, ByHand: byHand(best, kind), Scriptlet: best.Pre,
+		More: len(capabilities) - 1,
 	}
 }
 
@@ -312,12 +322,17 @@ func edgeKind(r *rpm.Requirement, name string) EdgeKind {
 		return EdgeRich
 	case r.IsPath():
 		return EdgePath
-	case r.Name == name || strings.HasPrefix(r.Name, name+"("):
+	case r.Name == name || isArchName(strings.TrimPrefix(r.Name, name)):
 		return EdgeName
 	case isSoname(r.Name):
 		return EdgeSoname
 	}
 	return EdgeCapability
+}
+
+// isArchName tells what %{_isa} puts behind a name, as in (x86-64), from perl(POSIX) of a package perl.
+func isArchName(s string) bool {
+	return strings.HasPrefix(s, "(") && (strings.HasSuffix(s, "-64)") || strings.HasSuffix(s, "-32)"))
 }
 
 // isSoname tells libz.so.1()(64bit), libc.so.6(GLIBC_2.34) and ld-linux.so.2 from other names (rpm's elfdeps).
@@ -339,6 +354,7 @@ type Break struct {
 	NEVRA      rpm.NEVRA
 	Capability string // of its requirements that nothing meets any more the plainest
 	Kind       EdgeKind
+	ByHand     bool
 	Scriptlet  bool
 	Root       bool // it was asked for itself
 }
@@ -397,7 +413,8 @@ func (g *Graph) broken(all, gone map[int32]bool) []Break {
 			}
 		}
 		if worst != nil {
-			out = append(out, Break{NEVRA: g.pool.pkg(id).NEVRA, Capability: worst.String(), Kind: edgeKind(worst, name), Scriptlet: worst.Pre})
+			kind := edgeKind(worst, name)
+			out = append(out, Break{NEVRA: g.pool.pkg(id).NEVRA, Capability: worst.String(), Kind: kind, ByHand: byHand(worst, kind), Scriptlet: worst.Pre})
 		}
 	}
 	slices.SortFunc(out, func(a, b Break) int { return a.NEVRA.Compare(b.NEVRA) })
