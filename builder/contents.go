@@ -87,6 +87,7 @@ type contentReader struct {
 
 func (c *contents) reader() *contentReader {
 	if r, _ := c.readers.Get().(*contentReader); r != nil {
+		r.n = 0 // what it has read ahead may be of a package that was not unpacked yet
 		return r
 	}
 	return &contentReader{file: c.file, buffer: make([]byte, contentBuffer)}
