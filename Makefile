@@ -1,6 +1,6 @@
 # `make` says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help build test demo conformance bench sharing lint fuzz testdata clean
+.PHONY: help build test signatures demo conformance bench sharing lint fuzz testdata clean
 
 GO ?= go
 BIN := bin/slim
@@ -29,6 +29,9 @@ bench: build ## slim against dnf, tar and gzip on the same packages (needs the t
 
 sharing: ## the README's table: what six recipes of one lock send to a registry (needs docker-registry and ../shared)
 	SLIM_CONFORMANCE=1 $(GO) test -timeout 20m -run '^TestConformanceSharing$$' -count=1 -v ./builder
+
+signatures: ## verify what slim signs with the library of the sigstore project (its module is fetched and compiled)
+	cd .tools/sigstore && $(GO) test ./...
 
 lint: ## gofumpt, vet, staticcheck, errcheck, unparam, deadcode, go fix, go mod tidy
 	@out=$$($(TOOL) gofumpt -l .); test -z "$$out" || { echo "gofumpt -w $$out"; exit 1; }
