@@ -160,9 +160,19 @@ func TestFullRecipe(t *testing.T) {
 		Layers: Layers{Strategy: "package", Budget: 40, Compression: "zstd"},
 		Push:   []string{"registry.example/base/httpd:2.4", "localhost:5000/httpd"},
 	}
+	want.SHA256 = fileSHA256(t, name)
 	if diff := cmp.Diff(want, mustRead(t, name, RecipeOptions{})); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
+}
+
+func fileSHA256(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hexSHA256(b)
 }
 
 func TestDefaults(t *testing.T) {
@@ -170,6 +180,7 @@ func TestDefaults(t *testing.T) {
 	want := &Recipe{
 		Name:         "minimal",
 		File:         r.File,
+		SHA256:       fileSHA256(t, r.File),
 		Dir:          r.Dir,
 		Repository:   Repository{Name: "repository", BaseURL: "./repo", Dir: r.Dir},
 		Platforms:    []Platform{HostPlatform()},
@@ -251,6 +262,7 @@ func TestExtends(t *testing.T) {
 	want := &Recipe{
 		Name:       "child",
 		File:       child,
+		SHA256:     fileSHA256(t, child),
 		Dir:        dir,
 		Parents:    r.Parents,
 		Repository: Repository{Name: "repository", BaseURL: "../repo", GPGKeys: []string{"key"}, ReleaseVer: "9", GPGCheck: true, Dir: parent},

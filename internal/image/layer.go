@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"hash/crc32"
 	"io"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -90,10 +91,11 @@ func (l *Layer) Uncompressed() (io.ReadCloser, error) {
 // faster than to unpack it.
 func (l *Layer) join(ctx context.Context, segments []Segment, fresh func(key string) bool) error {
 	var raw int64
+	var crc uint32
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return l.hashPacked(ctx) })
 	if l.codec.newPacker != nil {
-		group.Go(func() (err error) { l.facts.DiffID, raw, err = l.hashRaw(ctx, segments, fresh); return err })
+		group.Go(func() (err error) { l.facts.DiffID, raw, crc, err = l.hashRaw(ctx, segments, fresh); return err })
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -103,6 +105,9 @@ func (l *Layer) join(ctx context.Context, segments []Segment, fresh func(key str
 	}
 	if raw != l.facts.RawSize {
 		return fmt.Errorf("its segments have %d bytes, and had %d when they were packed", raw, l.facts.RawSize)
+	}
+	if l.codec.gzip && crc != l.facts.CRC {
+		return fmt.Errorf("its segments have CRC %08x, and had %08x when they were packed", crc, l.facts.CRC)
 	}
 	return nil
 }
@@ -141,8 +146,8 @@ func (l *Layer) hashPacked(ctx context.Context) error {
 	return nil
 }
 
-// hashRaw is the diff ID and the size of the tar.
-func (l *Layer) hashRaw(ctx context.Context, segments []Segment, fresh func(key string) bool) (v1.Hash, int64, error) {
+// hashRaw is the diff ID, the size and the CRC of the tar.
+func (l *Layer) hashRaw(ctx context.Context, segments []Segment, fresh func(key string) bool) (v1.Hash, int64, uint32, error) {
 	h := &counter{Hash: sha256.New()}
 	for i, s := range segments {
 		var err error
@@ -152,11 +157,11 @@ func (l *Layer) hashRaw(ctx context.Context, segments []Segment, fresh func(key 
 			err = l.unpackSegment(ctx, h, l.keys[i])
 		}
 		if err != nil {
-			return v1.Hash{}, 0, err
+			return v1.Hash{}, 0, 0, err
 		}
 	}
 	_, _ = h.Write(make([]byte, tarEnd)) // a hash takes everything
-	return sum(h.Hash), h.n, nil
+	return sum(h.Hash), h.n, h.crc, nil
 }
 
 // unpackSegment writes a segment as it was before packing.
@@ -182,14 +187,16 @@ func sum(h hash.Hash) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.Sum(nil))}
 }
 
-// counter counts what is hashed.
+// counter counts what is hashed, and computes its CRC-32.
 type counter struct {
 	hash.Hash
-	n int64
+	n   int64
+	crc uint32
 }
 
 func (c *counter) Write(b []byte) (int, error) {
 	c.n += int64(len(b))
+	c.crc = crc32.Update(c.crc, crc32.IEEETable, b)
 	return c.Hash.Write(b)
 }
 

@@ -190,6 +190,25 @@ func TestGzipIsOneMember(t *testing.T) {
 	}
 }
 
+// TestSegmentsThatDiffer: a segment that is not the same when it is written for the diff ID makes no layer.
+func TestSegmentsThatDiffer(t *testing.T) {
+	s := segment("a", regular("/a", []byte("content")))
+	first, n := s.Write, 0
+	s.ID, s.Write = strings.Repeat("ab", 32), func(ctx context.Context, w *tar.Writer) error {
+		if n++; n > 1 {
+			return segment("a", regular("/a", []byte("another"))).Write(ctx, w)
+		}
+		return first(ctx, w)
+	}
+	packer, err := NewPacker(&MemoryShelf{}, PackOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := packer.Layers(t.Context(), [][]Segment{{s}}); err == nil || !strings.Contains(err.Error(), "CRC") {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestEmptyLayer(t *testing.T) {
 	l := write(t, nil, PackOptions{})
 	if got := content(t, l.Uncompressed); !bytes.Equal(got, make([]byte, 1024)) {
