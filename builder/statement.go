@@ -2,33 +2,19 @@ package builder
 
 import (
 	"errors"
-	"strings"
 
+	"slim/internal/attest"
 	"slim/internal/audit"
 )
 
-// The types of a statement. SamePackages names what its predicate says: that every package of an image is signed by one
-// of Keys, that every file of the image is as its package has it or explained, and that nothing else is in it. It is a
-// name alone, there is nothing to be found at it.
-const (
-	StatementType = "https://in-toto.io/Statement/v1"
-	SamePackages  = "urn:slim:same-packages:v1"
-)
+// SamePackages is the predicate type of a Statement. It names what its predicate says: that every package of an image is
+// signed by one of Keys, that every file of the image is as its package has it or explained, and that nothing else is in it.
+// It is a name alone, there is nothing to be found at it.
+const SamePackages = "urn:slim:same-packages:v1"
 
 // Statement is an in-toto statement, version 1, about an image that was verified: the payload of an attestation, not
-// signed itself.
-type Statement struct {
-	Type          string             `json:"_type"`
-	Subject       []StatementSubject `json:"subject"`
-	PredicateType string             `json:"predicateType"`
-	Predicate     StatementPredicate `json:"predicate"`
-}
-
-// StatementSubject is one of the digests that a statement is about.
-type StatementSubject struct {
-	Name   string            `json:"name"`
-	Digest map[string]string `json:"digest"`
-}
+// signed itself. Its predicate is a *StatementPredicate.
+type Statement = attest.Statement
 
 // StatementPredicate is what SamePackages stands for. Its fields are only ever added to.
 type StatementPredicate struct {
@@ -82,21 +68,15 @@ func (v *Verification) Statement(against, version string) (*Statement, error) {
 	case v.Failed(false):
 		return nil, errors.New("the image does not verify")
 	}
-	s := &Statement{Type: StatementType, PredicateType: SamePackages}
-	s.Predicate.Verifier = StatementVerifier{Name: "slim", Version: version}
-	s.add(v.Reference, v.Digest)
+	p := &StatementPredicate{Verifier: StatementVerifier{Name: "slim", Version: version}}
+	s := attest.NewStatement(v.Reference, v.Digest, SamePackages, p)
 	for _, i := range v.Images {
 		if i.Digest != v.Digest {
-			s.add(v.Reference, i.Digest)
+			s.Subject = append(s.Subject, attest.Subject{Name: v.Reference, Digest: attest.DigestOf(i.Digest)})
 		}
-		s.Predicate.Images = append(s.Predicate.Images, i.statement(against))
+		p.Images = append(p.Images, i.statement(against))
 	}
 	return s, nil
-}
-
-func (s *Statement) add(name, digest string) {
-	algorithm, hex, _ := strings.Cut(digest, ":")
-	s.Subject = append(s.Subject, StatementSubject{Name: name, Digest: map[string]string{algorithm: hex}})
 }
 
 func (i *VerifiedImage) statement(against string) StatementImage {
