@@ -229,7 +229,7 @@ func (a *attaching) kept(ctx context.Context, d *described, name string, make fu
 }
 
 // read fills in the bill of materials of a built image, with the checksums and places of its packages' files.
-func (a *attaching) read(ctx context.Context, d *described) error {
+func (a *attaching) read(ctx context.Context, d *described) (err error) {
 	if d.doc != nil {
 		return nil
 	}
@@ -237,7 +237,7 @@ func (a *attaching) read(ctx context.Context, d *described) error {
 	if err != nil {
 		return err
 	}
-	defer v.close()
+	defer func() { err = errors.Join(err, v.close()) }()
 	o := a.options
 	o.Epoch = nil // the image is dated by it
 	doc, err := v.bill(a.Name, o)

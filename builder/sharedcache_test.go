@@ -564,9 +564,13 @@ func TestSharedCacheReferences(t *testing.T) {
 		from, to string
 		o        Options
 	}{
-		{from: "oci:cache", o: o}, {from: "localhost/cache", o: o}, {to: "oci:cache", o: o}, {to: "docker://localhost/a,b", o: o},
+		{from: "oci:cache", o: o},
+		{from: "localhost/cache", o: o},
+		{to: "oci:cache", o: o},
+		{to: "docker://localhost/a,b", o: o},
 		{to: "docker://localhost/cache@sha256:" + strings.Repeat("ab", 32), o: o},
-		{to: "docker://localhost/cache", o: Options{CacheDir: "cache", Offline: true}}, {to: "docker://localhost/cache"},
+		{to: "docker://localhost/cache", o: Options{CacheDir: "cache", Offline: true}},
+		{to: "docker://localhost/cache"},
 	} {
 		var from []string
 		if test.from != "" {

@@ -389,7 +389,7 @@ func (b *packedBlob) write(w io.Writer) error {
 		return err
 	}
 	if err := b.writeEntries(z); err != nil {
-		z.Close()
+		_ = z.Close() // err says more
 		return err
 	}
 	return z.Close()

@@ -222,8 +222,11 @@ type database struct {
 // known.
 func (v *view) otherDatabase() string {
 	for _, other := range [][2]string{
-		{"/var/lib/dpkg/status", "Debian's dpkg"}, {"/var/lib/dpkg/status.d", "Debian's dpkg"}, {"/lib/apk/db/installed", "Alpine's apk"},
-		{"/usr/lib/apk/db/installed", "apk"}, {"/var/lib/pacman/local", "Arch's pacman"},
+		{"/var/lib/dpkg/status", "Debian's dpkg"},
+		{"/var/lib/dpkg/status.d", "Debian's dpkg"},
+		{"/lib/apk/db/installed", "Alpine's apk"},
+		{"/usr/lib/apk/db/installed", "apk"},
+		{"/var/lib/pacman/local", "Arch's pacman"},
 	} {
 		if v.tree.Resolve(other[0]) != nil {
 			return "; it has the database of " + other[1]

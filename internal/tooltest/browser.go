@@ -58,10 +58,10 @@ func NewBrowser(t testing.TB) *Browser {
 			b.session = ""
 			b.Call("Browser.close", nil, nil)
 		} else {
-			cmd.Process.Kill()
+			_ = cmd.Process.Kill()
 		}
 		to.Close()
-		cmd.Wait()
+		_ = cmd.Wait()
 		from.Close()
 	})
 	var target struct{ TargetID string }
