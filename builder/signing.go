@@ -13,9 +13,6 @@ import (
 // PrivateKey is a private key that signs images.
 type PrivateKey struct{ key *attest.Key }
 
-// ID is the SHA-256 of the public key, in hex.
-func (k *PrivateKey) ID() string { return k.key.ID() }
-
 // PrivateKeyError says why there is no key to sign with.
 type PrivateKeyError struct {
 	File     string

@@ -25,7 +25,7 @@ type chunk struct {
 }
 
 // pipeline is the way of segments: writers cut them into chunks, packers pack those in any order, and behind each segment
-// a keeper puts its chunks in order onto the shelf. The chunks are all made at the start, which bounds the memory. Every
+// a keeper puts its chunks in order onto the shelf. The chunks are all there at the start, which bounds the memory. Every
 // chunk is with a writer that fills it, or on its way to a keeper that frees it, so all get on.
 type pipeline struct {
 	codec *codec
