@@ -11,10 +11,10 @@ import (
 	"slim/internal/rpm"
 )
 
-// fillAhead is fill, and packs the segments of packages that are not in below while their scriptlets still run, as they
-// will be if no scriptlet changes whose files are. Where one does, the segment is packed again afterwards: it is named by
-// all that its bytes depend on. So packing ahead is a matter of time alone.
-func (t *root) fillAhead(ctx context.Context, r *Recipe, l *LockedPlatform, packer *image.Packer, below *stack) error {
+// fillAhead is fill and cut, and packs the segments of packages that are not in below meanwhile, as they will be if no
+// scriptlet changes whose files are. Where one does, the segment is packed again afterwards: it is named by all that its
+// bytes depend on. So packing ahead is a matter of time alone.
+func (t *root) fillAhead(ctx context.Context, r *Recipe, l *LockedPlatform, packer *image.Packer, below *stack) (parts []part, err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		segments, err := t.guess(r, l, below)
@@ -23,8 +23,13 @@ func (t *root) fillAhead(ctx context.Context, r *Recipe, l *LockedPlatform, pack
 		}
 		return packer.Pack(ctx, segments)
 	})
-	group.Go(func() error { return t.fill(ctx, r, l.Platform) })
-	return group.Wait()
+	group.Go(func() (err error) {
+		if err = t.fill(ctx, r, l.Platform); err == nil {
+			parts, err = t.cut(r.Layers, l, below)
+		}
+		return err
+	})
+	return parts, group.Wait()
 }
 
 // guess are the segments of the packages as far as they can be told before anything is installed, the biggest packages

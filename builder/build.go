@@ -203,6 +203,7 @@ func (o Options) epoch(l *LockedPlatform) int64 {
 // assemble installs the packages and makes the layers: first those of the recipe that it extends.
 func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, lock *Lock, p Platform, keys *rpm.Keyring, o Options) (*known, []Layer, error) {
 	l := lock.platform(p)
+	hugePages()
 	set, err := openPackages(ctx, i.cache, client, l, keys, !r.Repository.GPGCheck, o)
 	if err != nil {
 		return nil, nil, err
@@ -228,14 +229,15 @@ func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := t.fillAhead(ctx, r, l, packer, below); err != nil {
+	parts, err := t.fillAhead(ctx, r, l, packer, below)
+	if err != nil {
 		return nil, nil, err
 	}
 	if out.User, err = t.numericUser(r.Image.User); err != nil {
 		return nil, nil, err
 	}
 	out.Signers, out.Stripped, out.Unevaluated = signers(set.packages), t.stripped(), t.unevaluated()
-	layers, err := i.stack(ctx, r, l, t, packer, below, o)
+	layers, err := writeLayers(ctx, packer, parts, below, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -270,31 +272,19 @@ func (i *Image) below(ctx context.Context, r *Recipe, lock *Lock, p Platform, pa
 	if err != nil {
 		return nil, err
 	}
-	if err := t.fillAhead(ctx, r, l, packer, below); err != nil {
+	parts, err := t.fillAhead(ctx, r, l, packer, below)
+	if err != nil {
 		return nil, fmt.Errorf("layers of %s: %w", r.File, err)
 	}
-	if out.layers, err = i.stack(ctx, r, l, t, packer, below, quiet); err != nil {
+	if out.layers, err = writeLayers(ctx, packer, parts, below, quiet); err != nil {
 		return nil, fmt.Errorf("layers of %s: %w", r.File, err)
 	}
 	out.shows, err = t.shows()
 	return out, err
 }
 
-// stack makes the layers of a root over those below, and returns all of them.
-func (i *Image) stack(ctx context.Context, r *Recipe, l *LockedPlatform, t *root, packer *image.Packer, below *stack, o Options) ([]Layer, error) {
-	parts, err := t.cut(r.Layers, l, below)
-	if err != nil {
-		return nil, err
-	}
-	own, err := writeLayers(ctx, packer, parts, o)
-	if err != nil {
-		return nil, err
-	}
-	return slices.Concat(below.layers, own), nil
-}
-
-// writeLayers makes the layers, and returns them in order.
-func writeLayers(ctx context.Context, packer *image.Packer, cut []part, o Options) ([]Layer, error) {
+// writeLayers makes the layers over those below, and returns all of them in order.
+func writeLayers(ctx context.Context, packer *image.Packer, cut []part, below *stack, o Options) ([]Layer, error) {
 	o.Report.Report(Event{Phase: PhaseLayers, TotalItems: len(cut)})
 	segments := make([][]image.Segment, len(cut))
 	for k, part := range cut {
@@ -304,9 +294,9 @@ func writeLayers(ctx context.Context, packer *image.Packer, cut []part, o Option
 	if err != nil {
 		return nil, err
 	}
-	layers := make([]Layer, len(cut))
+	layers := slices.Clone(below.layers)
 	for k, part := range cut {
-		layers[k] = Layer{Layer: made[k], Packages: part.packages}
+		layers = append(layers, Layer{Layer: made[k], Packages: part.packages})
 	}
 	return layers, nil
 }

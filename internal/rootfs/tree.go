@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"path"
@@ -107,7 +108,7 @@ func NewBuilder(packages []Package, o Options) (*Builder, error) {
 		plan.states, plan.resolved = append(plan.states, states), append(plan.resolved, paths)
 		for f := range packages[p].Files {
 			file := &packages[p].Files[f]
-			at, err := resolve(links, file.Path)
+			at, err := links.resolve(file.Path)
 			if err != nil {
 				return nil, fmt.Errorf("package %s: %w", packages[p].NEVRA, err)
 			}
@@ -203,10 +204,15 @@ func (b *Builder) layFile(o Owner) error {
 	return nil
 }
 
-// directoryLinks collects the symbolic links that packages bring, by path, so that the order of packages does not
-// matter for where a file lands.
-func directoryLinks(packages []Package, o Options) (map[string]string, error) {
-	links := map[string]string{}
+// linkedPaths finds where files land by the symbolic links that packages bring, so that the order of packages does not
+// matter.
+type linkedPaths struct {
+	links map[string]string // targets by path
+	dirs  map[string]string // what was found
+}
+
+func directoryLinks(packages []Package, o Options) (*linkedPaths, error) {
+	l := &linkedPaths{links: map[string]string{}, dirs: map[string]string{}}
 	for p := range packages {
 		for f := range packages[p].Files {
 			file := &packages[p].Files[f]
@@ -216,12 +222,12 @@ func directoryLinks(packages []Package, o Options) (map[string]string, error) {
 			if !file.IsSymlink() || file.Flags&rpm.FileGhost != 0 || o.Skip != nil && o.Skip(p, f) {
 				continue
 			}
-			if _, ok := links[file.Path]; !ok {
-				links[file.Path] = file.Link
+			if _, ok := l.links[file.Path]; !ok {
+				l.links[file.Path] = file.Link
 			}
 		}
 	}
-	return links, nil
+	return l, nil
 }
 
 // checkPath refuses paths that are not absolute, climb, hold NUL or are too long.
@@ -240,26 +246,34 @@ func checkPath(p string) error {
 }
 
 // resolve follows the symbolic links on the way to p's directory, inside the root; p itself is not followed.
-func resolve(links map[string]string, p string) (string, error) {
-	left := maxLinks
-	dir, err := resolveDir(links, path.Dir(path.Clean(p)), &left)
-	if err != nil {
-		return "", fmt.Errorf("path %q: %w", p, err)
+func (l *linkedPaths) resolve(p string) (string, error) {
+	if p = path.Clean(p); p == "/" {
+		return p, nil
 	}
-	if path.Clean(p) == "/" {
-		return "/", nil
+	dir, base := path.Dir(p), path.Base(p)
+	at, known := l.dirs[dir]
+	if !known {
+		left := maxLinks
+		var err error
+		if at, err = l.resolveDir(dir, &left); err != nil {
+			return "", fmt.Errorf("path %q: %w", p, err)
+		}
+		l.dirs[dir] = at
 	}
-	return path.Join(dir, path.Base(p)), nil
+	if at == dir {
+		return p, nil
+	}
+	return path.Join(at, base), nil
 }
 
-func resolveDir(links map[string]string, dir string, left *int) (string, error) {
+func (l *linkedPaths) resolveDir(dir string, left *int) (string, error) {
 	at := "/"
 	for name := range strings.SplitSeq(strings.Trim(dir, "/"), "/") {
 		if name == "" {
 			continue
 		}
 		next := path.Join(at, name)
-		target, ok := links[next]
+		target, ok := l.links[next]
 		if !ok {
 			at = next
 			continue
@@ -271,7 +285,7 @@ func resolveDir(links map[string]string, dir string, left *int) (string, error) 
 			target = at + "/" + target
 		}
 		var err error
-		if at, err = resolveDir(links, path.Clean(target), left); err != nil {
+		if at, err = l.resolveDir(path.Clean(target), left); err != nil {
 			return "", err
 		}
 	}
@@ -488,7 +502,7 @@ func (t *Tree) PutFile(p string, mode uint32, mtime int64, content []byte) error
 }
 
 func opener(content []byte) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(string(content))), nil }
+	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
 }
 
 // Installed is the node that a package's file made: the one at its path, or what it was before Put laid something over

@@ -293,13 +293,13 @@ func pemContent(b []byte) ([]byte, bool) {
 			break
 		}
 	}
-	text := strings.Map(func(r rune) rune {
-		if strings.ContainsRune(" \t\r\n\v\f", r) {
-			return -1
+	text := make([]byte, 0, len(b))
+	for _, c := range b {
+		if strings.IndexByte(" \t\r\n\v\f", c) < 0 {
+			text = append(text, c)
 		}
-		return r
-	}, string(b))
-	content, err := base64.StdEncoding.DecodeString(text)
+	}
+	content, err := base64.StdEncoding.AppendDecode(nil, text)
 	return content, err == nil && len(b) > 0
 }
 

@@ -289,29 +289,30 @@ func (x *extraction) write() error {
 
 // bundle is a file of PEM blocks.
 func (x *extraction) bundle(kind string, content func(o *trustObject) []byte) []byte {
-	var b bytes.Buffer
+	var b []byte
 	for i, o := range x.objects {
 		if x.has("comment") {
 			if i > 0 {
-				b.WriteByte('\n')
+				b = append(b, '\n')
 			}
-			b.WriteString("# " + o.label("certificate") + "\n")
+			b = append(b, "# "+o.label("certificate")+"\n"...)
 		}
-		b.Write(encodePEM(kind, content(o)))
+		b = appendPEM(b, kind, content(o))
 	}
-	return b.Bytes()
+	return b
 }
 
-func encodePEM(kind string, content []byte) []byte {
-	var b bytes.Buffer
-	b.WriteString("-----BEGIN " + kind + "-----\n")
-	for text := base64.StdEncoding.EncodeToString(content); text != ""; {
-		n := min(64, len(text))
-		b.WriteString(text[:n] + "\n")
-		text = text[n:]
+func encodePEM(kind string, content []byte) []byte { return appendPEM(nil, kind, content) }
+
+func appendPEM(b []byte, kind string, content []byte) []byte {
+	const line = 64 / 4 * 3 // bytes of content
+	b = append(b, "-----BEGIN "+kind+"-----\n"...)
+	for len(content) > 0 {
+		n := min(line, len(content))
+		b = append(base64.StdEncoding.AppendEncode(b, content[:n]), '\n')
+		content = content[n:]
 	}
-	b.WriteString("-----END " + kind + "-----\n")
-	return b.Bytes()
+	return append(b, "-----END "+kind+"-----\n"...)
 }
 
 // trustedCertificate is a certificate with OpenSSL's auxiliary part.

@@ -177,10 +177,8 @@ func fallbackTag(subject v1.Hash) string { return subject.Algorithm + "-" + subj
 // finds what it names. x is the layout's index, and is not written yet.
 func (w *layoutWriter) attach(ctx context.Context, x *v1.IndexManifest, all []*referrer, m *meter) error {
 	for _, r := range all {
-		for _, b := range r.blobs {
-			if err := w.blob(ctx, b, m); err != nil {
-				return err
-			}
+		if err := w.blobs(ctx, r.blobs, m); err != nil {
+			return err
 		}
 		if err := w.list(ctx, x, r, m); err != nil {
 			return fmt.Errorf("listing %s as attached to %s: %w", r.desc.ArtifactType, r.subject.Digest, err)

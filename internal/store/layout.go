@@ -11,9 +11,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -48,6 +50,9 @@ func descriptorOf(a Artifact, annotations map[string]string) (v1.Descriptor, err
 // layoutWriter adds an artifact to a layout, under its lock, and takes back what it did if that fails.
 type layoutWriter struct {
 	dir  string
+	jobs int // blobs written at once
+
+	mu   sync.Mutex
 	made []string // files and directories, in the order of their making
 }
 
@@ -69,7 +74,7 @@ func writeLayout(ctx context.Context, dir, tag string, a Artifact, o Options) (e
 	if err != nil {
 		return err
 	}
-	w := &layoutWriter{dir: filepath.Clean(dir)}
+	w := &layoutWriter{dir: filepath.Clean(dir), jobs: o.jobs()}
 	unlock, err := w.lock(ctx)
 	if err != nil {
 		return err
@@ -84,10 +89,8 @@ func writeLayout(ctx context.Context, dir, tag string, a Artifact, o Options) (e
 	if err != nil {
 		return err
 	}
-	for _, b := range blobs {
-		if err := w.blob(ctx, b, m); err != nil {
-			return err
-		}
+	if err := w.blobs(ctx, blobs, m); err != nil {
+		return err
 	}
 	d, err := descriptorOf(a, map[string]string{refName: tag})
 	if err != nil {
@@ -194,6 +197,8 @@ func (w *layoutWriter) file(name string, content func(io.Writer) error) error {
 		return err
 	}
 	if serr != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		w.made = append(w.made, p)
 	}
 	return nil
@@ -220,6 +225,16 @@ func writeBeside(path string, content func(io.Writer) error) error {
 
 func besideName(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:12])
+}
+
+// blobs writes blobs, some at once.
+func (w *layoutWriter) blobs(ctx context.Context, blobs []blob, m *meter) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(w.jobs)
+	for _, b := range blobs {
+		group.Go(func() error { return w.blob(ctx, b, m) })
+	}
+	return group.Wait()
 }
 
 func (w *layoutWriter) blob(ctx context.Context, b blob, m *meter) error {
@@ -253,6 +268,9 @@ func whole(ctx context.Context, path string, b blob) bool {
 	return err == nil
 }
 
+// copyBuffer is how much of a blob is read and written at once.
+const copyBuffer = 256 << 10
+
 // copyBlob writes b, checked.
 func copyBlob(ctx context.Context, w io.Writer, b blob, m *meter) error {
 	r, err := b.open()
@@ -264,7 +282,8 @@ func copyBlob(ctx context.Context, w io.Writer, b blob, m *meter) error {
 		return err
 	}
 	defer c.Close()
-	_, err = io.Copy(w, c)
+	// Without the file's ReadFrom, which would take a small buffer of its own.
+	_, err = io.CopyBuffer(struct{ io.Writer }{w}, c, make([]byte, min(b.size+1, copyBuffer)))
 	return err
 }
 

@@ -13,18 +13,21 @@ import (
 // defaultJobs are transfers at once.
 const defaultJobs = 4
 
+func (o Options) jobs() int {
+	if o.Jobs < 1 {
+		return defaultJobs
+	}
+	return o.Jobs
+}
+
 func remoteOptions(ctx context.Context, o Options) []remote.Option {
 	keys := o.Keychain
 	if keys == nil {
 		keys = DefaultKeychain()
 	}
-	jobs := o.Jobs
-	if jobs < 1 {
-		jobs = defaultJobs
-	}
 	return []remote.Option{
 		remote.WithContext(ctx), remote.WithAuthFromKeychain(keys), remote.WithTransport(newTransport(o)),
-		remote.WithJobs(jobs), remote.WithUserAgent("slim"),
+		remote.WithJobs(o.jobs()), remote.WithUserAgent("slim"),
 	}
 }
 
