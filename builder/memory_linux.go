@@ -2,8 +2,10 @@ package builder
 
 import (
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
+	"unsafe"
 )
 
 // hugeHeap is as much of the heap as is asked for in huge pages: what a build of a few hundred packages takes.
@@ -11,10 +13,14 @@ const hugeHeap = 96 << 20
 
 // hugePages asks the kernel to back the heap that a build is about to take with huge pages, where it gives them to who
 // asks (THP "madvise", the default of most distributions). A build touches all of that memory for the first time, and in a
-// virtual machine each first touch costs as much as unpacking a page does. It takes address space from Go's allocator,
-// marks it and gives it back, so that the allocator uses it next; no memory is touched here.
+// virtual machine each first touch can cost as much as unpacking the page does. It takes address space from Go's allocator,
+// marks it and gives it back, so that the allocator uses it next.
 var hugePages = sync.OnceFunc(func() {
-	if syscall.Madvise(make([]byte, hugeHeap), syscall.MADV_HUGEPAGE) == nil {
+	var b strings.Builder // which has its memory as it is, where make would touch all of it
+	b.Grow(hugeHeap)
+	b.WriteByte(0)
+	if syscall.Madvise(unsafe.Slice(unsafe.StringData(b.String()), hugeHeap), syscall.MADV_HUGEPAGE) == nil {
+		b.Reset()
 		runtime.GC()
 	}
 })
