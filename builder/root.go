@@ -238,6 +238,7 @@ func (t *root) removals(r *Recipe) ([]trim.Removal, error) {
 				t.require(required, d.Name)
 			}
 		}
+		lists[i] = make([]trim.File, 0, len(pkg.Files()))
 		for f, file := range pkg.Files() {
 			lists[i] = append(lists[i], trim.File{
 				Path: t.tree.Path(rootfs.Owner{Package: i, File: f}), Named: file.Path, Flags: file.Flags, Lang: file.Lang,

@@ -5,6 +5,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"sync"
 )
 
 // File is a verified file, open for reading. Read and Seek have one position and are for one goroutine at a time; ReadAt is
@@ -62,9 +63,13 @@ func verify(f *os.File, path string, d digest, size int64) (*File, error) {
 	return newFile(f, path, d, info.Size()), nil
 }
 
+var sumBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+
 // sum adds the first n bytes of f to h.
 func sum(h hash.Hash, f io.ReaderAt, n int64) error {
-	got, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, n), make([]byte, min(n+1, 64<<10)))
+	b := sumBuffers.Get().(*[64 << 10]byte)
+	defer sumBuffers.Put(b)
+	got, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, n), b[:])
 	if err == nil && got != n {
 		err = io.ErrUnexpectedEOF
 	}

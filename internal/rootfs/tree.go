@@ -239,7 +239,7 @@ func checkPath(p string) error {
 		return fmt.Errorf("path %.60q... has %d bytes, more than %d", p, len(p), MaxPathLength)
 	case strings.ContainsRune(p, 0):
 		return fmt.Errorf("path %q holds a NUL", p)
-	case slices.Contains(strings.Split(p, "/"), ".."):
+	case strings.Contains(p, "/../") || strings.HasSuffix(p, "/.."):
 		return fmt.Errorf("path %q climbs", p)
 	}
 	return nil

@@ -61,6 +61,9 @@ func (p pattern) match(names []string) bool {
 }
 
 func matchAny(patterns []pattern, f *File) bool {
+	if len(patterns) == 0 {
+		return false
+	}
 	names := strings.Split(strings.Trim(f.Path, "/"), "/")
 	for _, p := range patterns {
 		if p.match(names) {
