@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
+	"reflect"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -35,7 +35,11 @@ type AttachOptions struct {
 	SBOMs      []SBOMFormat // bills of materials, each of the image of each platform
 	Provenance bool         // how the image of each platform came to be, and that of all
 	Key        *PrivateKey  // nil signs nothing; with it images are signed, and statements of all documents
+	Check      bool         // look for each where the image goes, though they were brought there before
 }
+
+// none reports whether there are no documents.
+func (w *AttachOptions) none() bool { return len(w.SBOMs) == 0 && !w.Provenance && w.Key == nil }
 
 // Attachments makes the documents of a built image: in the order of its platforms, the same for the same recipe, lock, key
 // and version of slim, wherever the image goes.
@@ -47,6 +51,21 @@ func (i *Image) Attachments(ctx context.Context, what AttachOptions, o Options) 
 		}
 	}
 	return out, err
+}
+
+// documents are Attachments, made once for several destinations.
+func (i *Image) documents(ctx context.Context, what AttachOptions, o Options) ([]Attachment, error) {
+	if what.none() {
+		return nil, nil
+	}
+	if i.attached == nil || !reflect.DeepEqual(i.attachedAs, what) {
+		made, err := i.Attachments(ctx, what, o)
+		if err != nil {
+			return nil, err
+		}
+		i.attached, i.attachedAs = made, what
+	}
+	return i.attached, nil
 }
 
 func (i *Image) attachments(ctx context.Context, what *AttachOptions, o Options) ([]Attachment, error) {
@@ -315,29 +334,12 @@ func (i *Image) keptBill(key string) ([]byte, error) {
 	if key == "" {
 		return nil, nil
 	}
-	k, err := i.cache.Kept(kindBill, key)
-	if k == nil || err != nil {
-		return nil, err
-	}
-	defer k.Close()
-	b, err := io.ReadAll(io.LimitReader(k, maxBill))
-	if err != nil {
-		return nil, nil // damaged: it is made anew
-	}
-	return b, nil
+	return readKept(i.cache, kindBill, key, maxBill)
 }
 
 func (i *Image) keepBill(key string, content []byte) error {
 	if key == "" || len(content) >= maxBill {
 		return nil
 	}
-	k, err := i.cache.Keep()
-	if err != nil {
-		return err
-	}
-	if _, err := k.Write(content); err != nil {
-		k.Discard()
-		return err
-	}
-	return k.Commit(kindBill, key)
+	return keep(i.cache, kindBill, key, content)
 }

@@ -270,8 +270,8 @@ func TestToolAttach(t *testing.T) {
 	var first *Delivery
 	for range 2 {
 		img := buildRecipe(t, recipe, Options{CacheDir: cache})
-		all := attachments(t, img, AttachOptions{SBOMs: []SBOMFormat{SPDX}, Provenance: true, Key: key})
-		d, err := img.Deliver(context.Background(), "docker://"+host+"/hello:1", all, Options{})
+		what := AttachOptions{SBOMs: []SBOMFormat{SPDX}, Provenance: true, Key: key}
+		d, err := img.Deliver(context.Background(), "docker://"+host+"/hello:1", what, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -33,6 +33,9 @@ type Image struct {
 	work   string
 	cache  *fetch.Cache // where the layers' segments are
 	again  func(context.Context) (*Image, error)
+
+	attached   []Attachment // made for a destination already
+	attachedAs AttachOptions
 }
 
 // PlatformImage is the image of one platform and what is known of how it came to be.

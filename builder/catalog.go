@@ -67,7 +67,7 @@ func (repo *repository) makeCatalog(ctx context.Context) (int, error) {
 			return i, err
 		}
 	}
-	if keep(repo.client.Cache(), kindCatalog, repo.key, w.Write) == nil {
+	if keepWritten(repo.client.Cache(), kindCatalog, hexSHA256([]byte(repo.key)), w.Write) == nil {
 		return 0, nil
 	}
 	var b bytes.Buffer
@@ -93,19 +93,6 @@ func cached[T any](cache *fetch.Cache, kind, key string, read func(io.Reader, in
 	return out, err
 }
 
-// keep puts what write writes into the cache.
-func keep(cache *fetch.Cache, kind, key string, write func(io.Writer) error) error {
-	file, err := cache.Keep()
-	if err != nil {
-		return err
-	}
-	if err := write(file); err != nil {
-		file.Discard()
-		return err
-	}
-	return file.Commit(kind, hexSHA256([]byte(key)))
-}
-
 // filter says which packages of a repository count; nil is all of them.
 type filter func(rpm.NEVRA) bool
 
@@ -127,7 +114,7 @@ func (repo *repository) answer(ctx context.Context, request solve.Request) (*sol
 		solution, err := solve.Solve(request)
 		if damaged := repo.catalog.Err(); damaged != nil {
 			empty := func(io.Writer) error { return nil } // which is no catalog
-			return nil, errors.Join(fmt.Errorf("%w; it is made anew the next time", damaged), keep(repo.client.Cache(), kindCatalog, repo.key, empty))
+			return nil, errors.Join(fmt.Errorf("%w; it is made anew the next time", damaged), keepWritten(repo.client.Cache(), kindCatalog, hexSHA256([]byte(repo.key)), empty))
 		}
 		var need *solve.NeedFiles
 		if !errors.As(err, &need) {
@@ -178,7 +165,7 @@ func (repo *repository) loadOwners(ctx context.Context, need *solve.NeedFiles) e
 				return err
 			}
 		}
-		_ = keep(repo.client.Cache(), kindOwners, key, owners.Write) // a cache that cannot be written to is no fault
+		_ = keepWritten(repo.client.Cache(), kindOwners, hexSHA256([]byte(key)), owners.Write) // a cache that cannot be written to is no fault
 	}
 	repo.catalog.AddOwners(owners)
 	return nil

@@ -79,7 +79,7 @@ func buildRecipe(t *testing.T, r *Recipe, o Options) *Image {
 
 func deliver(t *testing.T, img *Image, dest string) *Delivery {
 	t.Helper()
-	d, err := img.Deliver(context.Background(), dest, nil, Options{})
+	d, err := img.Deliver(context.Background(), dest, AttachOptions{}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,11 @@ package builder
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -18,7 +20,16 @@ type Delivery struct {
 	Destination string // as asked for
 	Digest      string // of the index, or of the one image
 	Reference   string // of a registry, without digest; "" for the other kinds
+	Attached    []Attached
 	Notes       []string
+}
+
+// Attached names an attachment that is with an image.
+type Attached struct {
+	Kind    string // what it is, for people
+	Subject string // digest of what it is about
+	Type    string // media type
+	Size    int
 }
 
 // String is REFERENCE@DIGEST for a registry, DESTINATION DIGEST otherwise.
@@ -53,9 +64,10 @@ func TakesAttachments(dest string) (takes, registry bool) {
 
 // Deliver brings the image to a destination (see CheckDestination): docker://REFERENCE, oci:DIR[:TAG],
 // oci-archive:FILE, docker-archive:FILE, dir:DIR or a .tar. What is attached is sent first; only a registry and an OCI
-// layout take it (see TakesAttachments). After an error nothing is there that was not before, but in a registry blobs and
-// manifests without a name. Errors of a registry are *store.RegistryError.
-func (i *Image) Deliver(ctx context.Context, dest string, attached []Attachment, o Options) (*Delivery, error) {
+// layout take it (see TakesAttachments). What was brought there before, and by one look is there still, is not made again.
+// After an error nothing is there that was not before, but in a registry blobs and manifests without a name. Errors of a
+// registry are *store.RegistryError.
+func (i *Image) Deliver(ctx context.Context, dest string, what AttachOptions, o Options) (*Delivery, error) {
 	ref, err := store.Parse(dest)
 	if err != nil {
 		return nil, err
@@ -67,10 +79,43 @@ func (i *Image) Deliver(ctx context.Context, dest string, attached []Attachment,
 			o.Report.Report(Event{Phase: PhaseDelivery, Done: done, Total: total})
 		},
 	}
-	if to.Mounts, err = i.mounts(ref); err != nil {
+	key, err := i.deliveredKey(ref, &what, o)
+	if err != nil {
+		return nil, err
+	}
+	before, err := i.deliveredBefore(key)
+	if err != nil {
+		return nil, err
+	}
+	if before == nil || !store.Stands(ctx, ref, i.artifact(), before.Mark, to) {
+		if before, err = i.write(ctx, ref, what, to, o); err != nil {
+			return nil, err
+		}
+		if err := i.delivered(key, before); err != nil {
+			return nil, err
+		}
+	}
+	digest, err := i.artifact().Digest()
+	if err != nil {
+		return nil, err
+	}
+	d := &Delivery{Destination: dest, Digest: digest.String(), Attached: before.Attached, Notes: before.notes}
+	if ref.Kind == store.KindDocker {
+		d.Reference = ref.Reference.String()
+	}
+	return d, nil
+}
+
+// write writes the image, and what is attached to it.
+func (i *Image) write(ctx context.Context, ref store.Ref, what AttachOptions, to store.Options, o Options) (*delivered, error) {
+	attached, err := i.documents(ctx, what, o)
+	if err != nil {
 		return nil, err
 	}
 	if to.Attachments, err = stored(attached); err != nil {
+		return nil, err
+	}
+	if to.Mounts, err = i.mounts(ref); err != nil {
 		return nil, err
 	}
 	result, err := store.Write(ctx, ref, i.artifact(), to)
@@ -82,14 +127,95 @@ func (i *Image) Deliver(ctx context.Context, dest string, attached []Attachment,
 	if err != nil {
 		return nil, err
 	}
-	if err := i.sent(ref, to.Mounts); err != nil {
+	out := &delivered{Mark: result.Mark, notes: result.Unset}
+	for _, a := range attached {
+		out.Attached = append(out.Attached, Attached{Kind: a.Kind, Subject: a.Subject, Type: a.Type, Size: len(a.Content)})
+	}
+	return out, i.sent(ref, to.Mounts)
+}
+
+// kindDelivered is the kind of the cache's entries that say what was brought to a destination.
+const kindDelivered = "delivered"
+
+// maxDelivered bounds such an entry.
+const maxDelivered = 1 << 20
+
+// delivered is what was brought to a destination.
+type delivered struct {
+	Mark     string // of store.Result
+	Attached []Attached
+	notes    []string
+}
+
+// deliveredKey is the key of a delivery, of all that the image and the documents beside it depend on; "" where nothing
+// tells later that it is there still.
+func (i *Image) deliveredKey(ref store.Ref, what *AttachOptions, o Options) (string, error) {
+	program, err := programID()
+	if err != nil || program == "" || what.Check || what.Key != nil {
+		return "", err
+	}
+	place := ""
+	switch ref.Kind {
+	case store.KindDocker:
+		place = "docker://" + ref.Reference.Name()
+	case store.KindOCI:
+		if !what.none() {
+			return "", nil
+		}
+		if place, err = filepath.Abs(ref.Path); err != nil {
+			return "", err
+		}
+		place = "oci:" + place + ":" + ref.Tag
+	default:
+		return "", nil
+	}
+	digest, err := i.artifact().Digest()
+	if err != nil {
+		return "", err
+	}
+	in := []any{program, o.Version, place, digest.String(), what}
+	if !what.none() { // what documents say beyond the image
+		in = append(in, i.recipe.anywhere(), i.lock.SHA256, o.Epoch)
+		for _, r := range append([]*Recipe{i.recipe}, i.recipe.Parents...) {
+			in = append(in, recipeName(r), r.SHA256)
+		}
+		for k := range i.Platforms {
+			p := &i.Platforms[k]
+			for _, s := range i.lock.platform(p.Platform).Sources {
+				in = append(in, s.Component, s.Digest)
+			}
+			in = append(in, i.packageFiles(p), i.bases(p.Platform))
+		}
+	}
+	b, err := json.Marshal(in)
+	return hexSHA256(b), err
+}
+
+// deliveredBefore is what the cache knows of a delivery; nil when it knows nothing.
+func (i *Image) deliveredBefore(key string) (*delivered, error) {
+	if key == "" {
+		return nil, nil
+	}
+	b, err := readKept(i.cache, kindDelivered, key, maxDelivered)
+	if b == nil || err != nil {
 		return nil, err
 	}
-	d := &Delivery{Destination: dest, Digest: result.Digest.String(), Notes: result.Unset}
-	if ref.Kind == store.KindDocker {
-		d.Reference = ref.Reference.String()
+	d := &delivered{}
+	if json.Unmarshal(b, d) != nil {
+		return nil, nil
 	}
 	return d, nil
+}
+
+func (i *Image) delivered(key string, d *delivered) error {
+	if key == "" || d.Mark == "" {
+		return nil
+	}
+	b, err := json.Marshal(d)
+	if err != nil || len(b) >= maxDelivered {
+		return err
+	}
+	return keep(i.cache, kindDelivered, key, b)
 }
 
 // remake builds the image again because a part of a layer was damaged in the cache, or is gone from it.

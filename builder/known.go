@@ -3,7 +3,6 @@ package builder
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -104,17 +103,12 @@ func (i *Image) recall(key string, packer *image.Packer) (*known, []Layer, error
 	if key == "" {
 		return nil, nil, nil
 	}
-	k, err := i.cache.Kept(kindImage, key)
-	if k == nil || err != nil {
+	b, err := readKept(i.cache, kindImage, key, maxKnown)
+	if b == nil || err != nil {
 		return nil, nil, err
 	}
-	defer k.Close()
-	b, err := io.ReadAll(io.LimitReader(k, maxKnown))
-	if errors.Is(err, fetch.ErrDamaged) {
-		return nil, nil, nil
-	}
 	out := &known{}
-	if err != nil || json.Unmarshal(b, out) != nil {
+	if json.Unmarshal(b, out) != nil {
 		return nil, nil, err
 	}
 	var layers []Layer
@@ -155,15 +149,7 @@ func (i *Image) remember(key string, k *known, layers []Layer) error {
 	if err != nil {
 		return err
 	}
-	entry, err := i.cache.Keep()
-	if err != nil {
-		return err
-	}
-	if _, err := entry.Write(b); err != nil {
-		entry.Discard()
-		return err
-	}
-	return entry.Commit(kindImage, key)
+	return keep(i.cache, kindImage, key, b)
 }
 
 // programHead is how much of a program's file holds its build ID (readSize in cmd/internal/buildid, and more).

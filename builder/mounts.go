@@ -1,12 +1,9 @@
 package builder
 
 import (
-	"io"
-
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"slim/internal/fetch"
 	"slim/internal/store"
 )
 
@@ -47,11 +44,11 @@ func (i *Image) mounts(ref store.Ref) (map[v1.Hash]name.Repository, error) {
 		return out, nil
 	}
 	return out, i.eachLayer(func(h v1.Hash) error {
-		repository, err := readKept(i.cache, kindSent, sentKey(ref.Reference.Context().RegistryStr(), h))
-		if err != nil || repository == "" {
+		repository, err := readKept(i.cache, kindSent, sentKey(ref.Reference.Context().RegistryStr(), h), maxRepository)
+		if err != nil || repository == nil {
 			return err
 		}
-		if from, err := name.NewRepository(repository, name.WeakValidation); err == nil {
+		if from, err := name.NewRepository(string(repository), name.WeakValidation); err == nil {
 			out[h] = from
 		}
 		return nil
@@ -68,28 +65,6 @@ func (i *Image) sent(ref store.Ref, before map[v1.Hash]name.Repository) error {
 		if _, ok := before[h]; ok {
 			return nil
 		}
-		k, err := i.cache.Keep()
-		if err != nil {
-			return err
-		}
-		if _, err := io.WriteString(k, to.Name()); err != nil {
-			k.Discard()
-			return err
-		}
-		return k.Commit(kindSent, sentKey(to.RegistryStr(), h))
+		return keep(i.cache, kindSent, sentKey(to.RegistryStr(), h), []byte(to.Name()))
 	})
-}
-
-// readKept is a short text of the cache; "" when it is not there or damaged.
-func readKept(c *fetch.Cache, kind, key string) (string, error) {
-	k, err := c.Kept(kind, key)
-	if k == nil || err != nil {
-		return "", err
-	}
-	defer k.Close()
-	b, err := io.ReadAll(io.LimitReader(k, maxRepository))
-	if err != nil {
-		return "", nil
-	}
-	return string(b), nil
 }

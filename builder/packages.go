@@ -167,15 +167,10 @@ func (p *packageOpener) keptHead(key string) ([]byte, error) {
 }
 
 func (p *packageOpener) keepHead(key string, head io.Reader) error {
-	k, err := p.cache.Keep()
-	if err != nil {
+	return keepWritten(p.cache, kindHead, key, func(w io.Writer) error {
+		_, err := io.Copy(w, head)
 		return err
-	}
-	if _, err := io.Copy(k, head); err != nil {
-		k.Discard()
-		return err
-	}
-	return k.Commit(kindHead, key)
+	})
 }
 
 // packageFile is the file of a package. Its head may be at hand; the file is opened when more is asked for.

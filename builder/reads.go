@@ -10,7 +10,6 @@ import (
 	"maps"
 	"slices"
 
-	"slim/internal/fetch"
 	"slim/internal/rpm"
 )
 
@@ -46,17 +45,8 @@ func (c *contents) readsOf(pkg *rpm.Package) (*reads, error) {
 	}
 	r := &reads{key: hexSHA256([]byte("reads of " + id)), spans: map[spanAt][]byte{}}
 	c.reads[pkg] = r
-	k, err := c.cache.Kept(kindReads, r.key)
-	if k == nil || err != nil {
-		return r, err
-	}
-	defer k.Close()
-	b, err := io.ReadAll(io.LimitReader(k, 2*maxReads))
-	if err == nil {
-		r.parse(b, len(pkg.Files()))
-	} else if errors.Is(err, fetch.ErrDamaged) {
-		err = nil
-	}
+	b, err := readKept(c.cache, kindReads, r.key, 2*maxReads)
+	r.parse(b, len(pkg.Files()))
 	return r, err
 }
 
@@ -114,15 +104,7 @@ func (c *contents) keepReads() ([]string, error) {
 		if !r.fresh {
 			continue
 		}
-		k, err := c.cache.Keep()
-		if err != nil {
-			return nil, err
-		}
-		if _, err := k.Write(r.text()); err != nil {
-			k.Discard()
-			return nil, err
-		}
-		if err := k.Commit(kindReads, r.key); err != nil {
+		if err := keep(c.cache, kindReads, r.key, r.text()); err != nil {
 			return nil, err
 		}
 		r.fresh = false

@@ -1,6 +1,8 @@
 package builder
 
 import (
+	"io"
+
 	"slim/internal/fetch"
 	"slim/internal/image"
 )
@@ -19,3 +21,38 @@ func (s shelf) Open(kind, key string) (image.Entry, error) {
 func (s shelf) Has(kind, key string) bool { return s.cache.HasKept(kind, key) }
 
 func (s shelf) Create() (image.Draft, error) { return s.cache.Keep() }
+
+// readKept is a short entry of the cache; nil when it is not there or damaged.
+func readKept(c *fetch.Cache, kind, key string, limit int64) ([]byte, error) {
+	k, err := c.Kept(kind, key)
+	if k == nil || err != nil {
+		return nil, err
+	}
+	defer k.Close()
+	b, err := io.ReadAll(io.LimitReader(k, limit))
+	if err != nil {
+		return nil, nil // damaged: it is made anew
+	}
+	return b, nil
+}
+
+// keep puts an entry into the cache.
+func keep(c *fetch.Cache, kind, key string, content []byte) error {
+	return keepWritten(c, kind, key, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
+// keepWritten puts what write writes into the cache.
+func keepWritten(c *fetch.Cache, kind, key string, write func(io.Writer) error) error {
+	k, err := c.Keep()
+	if err != nil {
+		return err
+	}
+	if err := write(k); err != nil {
+		k.Discard()
+		return err
+	}
+	return k.Commit(kind, key)
+}

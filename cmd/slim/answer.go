@@ -134,7 +134,7 @@ func (one *built) json() buildJSON {
 		d.Destinations = append(d.Destinations, destinationJSON{Destination: x.Destination, Digest: x.Digest, NotSet: x.Notes})
 	}
 	for _, a := range one.attached {
-		d.Attached = append(d.Attached, attachedJSON{Kind: a.Kind, Subject: a.Subject, Type: a.Type, Size: len(a.Content)})
+		d.Attached = append(d.Attached, attachedJSON(a))
 	}
 	return d
 }

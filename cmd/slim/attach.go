@@ -71,6 +71,7 @@ func (b *build) readAttach(f *attachFlags) error {
 	slices.Sort(r.SBOMs)
 	r.SBOMs = slices.Compact(r.SBOMs)
 	r.asked = f.signKey != "" || len(f.attach) > 0 && words[0] != "none"
+	r.Check = r.asked // what somebody asks for is looked for
 	if f.signKey == "" {
 		return nil
 	}
@@ -88,7 +89,7 @@ func (b *build) readAttach(f *attachFlags) error {
 }
 
 // attachedTexts say what is attached, each kind once.
-func attachedTexts(all []builder.Attachment) []string {
+func attachedTexts(all []builder.Attached) []string {
 	counts := map[string]int{}
 	var kinds []string
 	for _, a := range all {

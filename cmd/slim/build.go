@@ -141,7 +141,7 @@ type built struct {
 	image      *builder.Image
 	recipes    int // that share the lock; 0 without one
 	deliveries []builder.Delivery
-	attached   []builder.Attachment // to the image wherever it can be
+	attached   []builder.Attached // to the image wherever it can be
 	timings    timings
 }
 
@@ -406,23 +406,19 @@ func (b *build) one(ctx context.Context, r *builder.Recipe, p *progress) (*built
 
 // deliver brings the image, and what is attached to it, to where it goes.
 func (b *build) deliver(ctx context.Context, r *builder.Recipe, out *built, opts builder.Options) error {
-	to := destinations(r, b.outputs)
-	if b.attach.at(to...) {
-		var err error
-		if out.attached, err = out.image.Attachments(ctx, b.attach.AttachOptions, opts); err != nil {
-			return err
-		}
-	}
-	for _, d := range to {
-		var attached []builder.Attachment
+	for _, d := range destinations(r, b.outputs) {
+		var what builder.AttachOptions
 		if b.attach.at(d) {
-			attached = out.attached
+			what = b.attach.AttachOptions
 		}
-		delivery, err := out.image.Deliver(ctx, d, attached, opts)
+		delivery, err := out.image.Deliver(ctx, d, what, opts)
 		if err != nil {
 			return err
 		}
 		out.deliveries = append(out.deliveries, *delivery)
+		if len(out.attached) == 0 {
+			out.attached = delivery.Attached // the same wherever they are
+		}
 	}
 	return nil
 }

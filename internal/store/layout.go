@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -241,13 +243,42 @@ func (w *layoutWriter) blob(ctx context.Context, b blob, m *meter) error {
 	if b.digest.Algorithm != "sha256" || !isHex(b.digest.Hex) {
 		return fmt.Errorf("digest %s: only sha256 is known", b.digest)
 	}
-	name := filepath.Join("blobs", b.digest.Algorithm, b.digest.Hex)
+	name := blobName(b.digest)
 	if whole(ctx, filepath.Join(w.dir, name), b) {
 		m.add(b.size)
 		return nil
 	}
 	return w.file(name, func(f io.Writer) error { return copyBlob(ctx, f, b, m) })
 }
+
+// layoutMark names the state of the files of an artifact in a layout, where a tag names it; "" when they are not all there.
+func layoutMark(dir, tag string, a Artifact) string {
+	x, err := readIndexFile(dir)
+	if err != nil {
+		return ""
+	}
+	at := slices.IndexFunc(x.Manifests, func(d v1.Descriptor) bool { return d.Annotations[refName] == tag })
+	digest, err := a.Digest()
+	if err != nil || at < 0 || x.Manifests[at].Digest != digest {
+		return ""
+	}
+	blobs, err := blobsOf(a)
+	if err != nil {
+		return ""
+	}
+	h := sha256.New()
+	for _, b := range blobs {
+		info, err := os.Stat(filepath.Join(dir, blobName(b.digest)))
+		if err != nil || info.Size() != b.size {
+			return ""
+		}
+		fmt.Fprintln(h, b.digest, info.ModTime().UnixNano())
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// blobName is the file of a blob in a layout.
+func blobName(h v1.Hash) string { return filepath.Join("blobs", h.Algorithm, h.Hex) }
 
 func isHex(s string) bool {
 	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
@@ -336,7 +367,7 @@ func (d dirSource) open(h v1.Hash) (io.ReadCloser, error) {
 	if h.Algorithm != "sha256" || !isHex(h.Hex) {
 		return nil, fmt.Errorf("digest %s: only sha256 is known", h)
 	}
-	return os.Open(filepath.Join(string(d), "blobs", h.Algorithm, h.Hex))
+	return os.Open(filepath.Join(string(d), blobName(h)))
 }
 
 func readLayout(ref Ref) (Artifact, error) {

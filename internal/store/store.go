@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
 // Artifact is what stands at a reference: an image, or an index of images for several platforms. Content is read when
@@ -80,6 +81,9 @@ type Result struct {
 
 	// Unset are the things of a plain root that the user may not set, by kind and in a fixed order, one line each.
 	Unset []string
+
+	// Mark is what Stands takes to tell later that nothing has changed there; "" where nothing can tell.
+	Mark string
 }
 
 // Write brings a to ref. Nothing half-written stays after an error or when ctx ends: no file, no directory, no tag.
@@ -96,9 +100,11 @@ func Write(ctx context.Context, ref Ref, a Artifact, o Options) (Result, error) 
 	}
 	switch ref.Kind {
 	case KindDocker:
-		err = writeRegistry(ctx, ref, a, o)
+		r.Mark, err = r.Digest.String(), writeRegistry(ctx, ref, a, o)
 	case KindOCI:
-		err = writeLayout(ctx, ref.Path, tagOr(ref.Tag, o.Name), a, o)
+		if err = writeLayout(ctx, ref.Path, tagOr(ref.Tag, o.Name), a, o); err == nil {
+			r.Mark = layoutMark(ref.Path, tagOr(ref.Tag, o.Name), a)
+		}
 	case KindOCIArchive, KindDockerArchive, KindTar:
 		err = writeArchive(ctx, ref, a, o)
 	case KindDir:
@@ -110,6 +116,19 @@ func Write(ctx context.Context, ref Ref, a Artifact, o Options) (Result, error) 
 		return Result{}, fmt.Errorf("writing %s: %w", ref, err)
 	}
 	return r, nil
+}
+
+// Stands reports whether a is at ref as Write has left it, by its Mark. No blob is read: a registry is asked for one
+// manifest, the files of a layout for their sizes and times. What is attached is not looked at.
+func Stands(ctx context.Context, ref Ref, a Artifact, mark string, o Options) bool {
+	switch ref.Kind {
+	case KindDocker:
+		there, err := remote.Head(ref.Reference, remoteOptions(ctx, o)...)
+		return err == nil && there.Digest.String() == mark
+	case KindOCI:
+		return mark != "" && layoutMark(ref.Path, tagOr(ref.Tag, o.Name), a) == mark
+	}
+	return false
 }
 
 // Read opens what stands at ref. Nothing needs to be closed; files must stay as they are for as long as the artifact
