@@ -180,7 +180,7 @@ func (b *Builder) layFile(o Owner) error {
 		old.Owners = t.claims[at]
 	}
 	if t.states[o.Package][o.File] == rpm.StateWrongColor {
-		return t.Mkdirs(path.Dir(at), t.packages[o.Package].MTime)
+		return t.Mkdirs(dirOf(at), t.packages[o.Package].MTime)
 	}
 	if planned == nil || planned.Package != o.Package || planned.File != o.File {
 		return nil
@@ -189,7 +189,7 @@ func (b *Builder) layFile(o Owner) error {
 	n.Path, n.Owners = at, t.claims[at]
 	switch {
 	case old == nil:
-		if err := t.Mkdirs(path.Dir(at), t.packages[o.Package].MTime); err != nil {
+		if err := t.Mkdirs(dirOf(at), t.packages[o.Package].MTime); err != nil {
 			return err
 		}
 	case n.IsDir() && old.IsSymlink():
@@ -406,7 +406,7 @@ func (t *Tree) addParents() error {
 		if len(n.Owners) > 0 {
 			when = t.packages[n.Owners[0].Package].MTime
 		}
-		if err := t.Mkdirs(path.Dir(n.Path), when); err != nil {
+		if err := t.Mkdirs(dirOf(n.Path), when); err != nil {
 			return err
 		}
 	}
@@ -422,7 +422,7 @@ func (t *Tree) Mkdirs(dir string, mtime int64) error {
 		}
 		return nil
 	}
-	if err := t.Mkdirs(path.Dir(dir), mtime); err != nil {
+	if err := t.Mkdirs(dirOf(dir), mtime); err != nil {
 		return err
 	}
 	t.set(&Node{Path: dir, Mode: rpm.ModeDir | 0o755, MTime: mtime, Package: -1, implied: true})
@@ -434,6 +434,9 @@ func (t *Tree) Node(p string) *Node { return t.nodes[p] }
 
 // Resolve follows symbolic links to the end, inside the root, and returns the node there; nil when there is none.
 func (t *Tree) Resolve(p string) *Node {
+	if n := t.nodes[p]; n != nil && !n.IsSymlink() {
+		return n // no link leads to a path that has a node
+	}
 	at := path.Clean("/" + p)
 	for range maxLinks {
 		at = t.parentOf(at)
@@ -455,12 +458,16 @@ func (t *Tree) parentOf(p string) string {
 	if p == "/" {
 		return p
 	}
-	dir := t.Resolve(path.Dir(p))
-	if dir == nil {
+	parent := dirOf(p)
+	dir := t.Resolve(parent)
+	if dir == nil || dir.Path == parent {
 		return p
 	}
 	return path.Join(dir.Path, path.Base(p))
 }
+
+// dirOf is path.Dir of a clean absolute path.
+func dirOf(p string) string { return p[:max(strings.LastIndexByte(p, '/'), 1)] }
 
 // Nodes are all nodes sorted by path, "/" first, so that a directory comes before what is in it. The slice is the caller's.
 func (t *Tree) Nodes() []*Node {
@@ -480,7 +487,7 @@ func (t *Tree) Put(n *Node) error {
 		return err
 	}
 	n.Path = t.parentOf(path.Clean(n.Path))
-	if err := t.Mkdirs(path.Dir(n.Path), n.MTime); err != nil {
+	if err := t.Mkdirs(dirOf(n.Path), n.MTime); err != nil {
 		return err
 	}
 	if old := t.nodes[n.Path]; old != nil {
@@ -605,7 +612,7 @@ func (t *Tree) directoriesInUse(touched map[string]bool) map[string]bool {
 		} else if n.implied {
 			continue // only there for others
 		}
-		for d := path.Dir(p); d != "/" && !used[d]; d = path.Dir(d) {
+		for d := dirOf(p); d != "/" && !used[d]; d = dirOf(d) {
 			used[d] = true
 		}
 	}
