@@ -4,9 +4,7 @@ import (
 	"archive/tar"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -378,22 +376,20 @@ func (s *segmentWriter) node(f int) *rootfs.Node {
 // id names the bytes of a segment: the package they come from, and what stands in the tar for each of its files. Which
 // content follows, and in which order, is the payload's.
 func (s *segmentWriter) id(checksum string) (string, error) {
-	h := sha256.New()
 	carriers := s.carriers[s.pkg]
-	fmt.Fprintln(h, checksum, len(carriers))
-	var b []byte
+	b := fmt.Appendln(nil, checksum, image.HeaderVersion(), len(carriers))
 	for f := range carriers {
-		b = binary.BigEndian.AppendUint64(b[:0], uint64(carriers[f]))
+		b = binary.AppendVarint(b, int64(carriers[f]))
 		if n := s.node(f); n != nil && !n.IsDir() {
 			var err error
-			if b, err = image.AppendHeader(b, n); err != nil {
+			if b, err = image.AppendHeaderKey(append(b, 1), n); err != nil {
 				return "", err
 			}
+		} else {
+			b = append(b, 0)
 		}
-		fmt.Fprintln(h, len(b))
-		h.Write(b)
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return hexSHA256(b), nil
 }
 
 func (s *segmentWriter) write(ctx context.Context, w *tar.Writer) error {

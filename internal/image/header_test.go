@@ -142,3 +142,54 @@ func TestHeaderRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestHeaderKey compares nodes that differ in one thing each: their headers are the same where their keys are.
+func TestHeaderKey(t *testing.T) {
+	base := rootfs.Node{Path: "/usr/bin/su", Mode: 0o104755, UID: 1, GID: 2, MTime: 1700000000, Size: 3}
+	nodes := []rootfs.Node{base}
+	for _, change := range []func(*rootfs.Node){
+		func(n *rootfs.Node) { n.Path = "/usr/bin/s" },
+		func(n *rootfs.Node) { n.Path = "/" + strings.Repeat("n", 300) },
+		func(n *rootfs.Node) { n.Mode = 0o100755 },
+		func(n *rootfs.Node) { n.Mode = 0o010755 },
+		func(n *rootfs.Node) { n.UID = 2 },
+		func(n *rootfs.Node) { n.UID, n.GID = 2, 1 },
+		func(n *rootfs.Node) { n.GID = 1 << 31 },
+		func(n *rootfs.Node) { n.MTime++ },
+		func(n *rootfs.Node) { n.Size = 0 },
+		func(n *rootfs.Node) { n.Size = 1 << 40 },
+		func(n *rootfs.Node) { n.HardTo = "/usr/bin/s" },
+		func(n *rootfs.Node) { n.HardTo = "/usr/bin/sudo" },
+		func(n *rootfs.Node) { n.Mode, n.Link = 0o120777, "usr/bin/s" },
+		func(n *rootfs.Node) { n.Mode, n.Major = 0o020666, 1 },
+		func(n *rootfs.Node) { n.Mode, n.Minor = 0o020666, 1 },
+		func(n *rootfs.Node) { n.Caps = []byte{1, 0} },
+		func(n *rootfs.Node) { n.Caps = []byte{1} },
+		func(n *rootfs.Node) { n.User, n.Link, n.Major = "bin", "x", 3 }, // which say nothing of a file
+	} {
+		n := base
+		change(&n)
+		nodes = append(nodes, n)
+	}
+	headers, keys := make([]string, len(nodes)), make([]string, len(nodes))
+	for i := range nodes {
+		h, err := Header(&nodes[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := tar.NewWriter(&b).WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		key, err := AppendHeaderKey(nil, &nodes[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		headers[i], keys[i] = b.String(), string(key)
+		for k := range i {
+			if (headers[i] == headers[k]) != (keys[i] == keys[k]) {
+				t.Errorf("%+v and %+v: headers equal %v, keys %v", nodes[i], nodes[k], headers[i] == headers[k], keys[i] == keys[k])
+			}
+		}
+	}
+}
