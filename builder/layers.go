@@ -217,7 +217,11 @@ type dealer struct {
 
 // part is the layer of some packages, less the paths that skip has.
 func (d *dealer) part(members []int, directories []*rootfs.Node, skip map[string]bool) (part, error) {
-	p := part{segments: []image.Segment{directorySegment(directories)}}
+	first, err := directorySegment(directories)
+	if err != nil {
+		return part{}, err
+	}
+	p := part{segments: []image.Segment{first}}
 	for _, n := range directories {
 		d.shows.add(n.Path, shown{node: n})
 	}
@@ -284,15 +288,26 @@ func byPath(nodes map[string]*rootfs.Node) []*rootfs.Node {
 }
 
 // directorySegment writes directories, parents first.
-func directorySegment(nodes []*rootfs.Node) image.Segment {
-	return image.Segment{Name: "directories", Write: func(_ context.Context, w *tar.Writer) error {
-		for _, n := range nodes {
-			if err := writeHeader(w, n); err != nil {
-				return err
-			}
+func directorySegment(nodes []*rootfs.Node) (image.Segment, error) {
+	b := fmt.Appendln(nil, "directories", image.HeaderVersion())
+	for _, n := range nodes {
+		var err error
+		if b, err = image.AppendHeaderKey(b, n); err != nil {
+			return image.Segment{}, err
 		}
-		return nil
-	}}
+	}
+	return image.Segment{Name: "directories", ID: hexSHA256(b), Write: func(_ context.Context, w *tar.Writer) error {
+		return writeHeaders(w, nodes)
+	}}, nil
+}
+
+func writeHeaders(w *tar.Writer, nodes []*rootfs.Node) error {
+	for _, n := range nodes {
+		if err := writeHeader(w, n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeHeader(w *tar.Writer, n *rootfs.Node) error {
@@ -442,7 +457,7 @@ func (s *segmentWriter) entry(w *tar.Writer, e payloadEntry, content *contentRea
 // segment writes a last layer: what it takes away, its directories, and the rest by path.
 func (c *changes) segment(t *root) image.Segment {
 	return image.Segment{Name: "what depends on the whole", Write: func(ctx context.Context, w *tar.Writer) error {
-		if err := directorySegment(c.directories).Write(ctx, w); err != nil {
+		if err := writeHeaders(w, c.directories); err != nil {
 			return err
 		}
 		for _, p := range c.gone {

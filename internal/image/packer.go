@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -98,36 +99,57 @@ func (p *Packer) layers(ctx context.Context, cut [][]Segment) ([]*Layer, error) 
 	var at [][2]int // of todo, layer and segment
 	keys := make([][]string, len(cut))
 	asked := map[string]bool{}
+	missing := map[int]bool{} // layers with segments that are not on the shelf
 	for i, segments := range cut {
 		keys[i] = make([]string, len(segments))
 		for k, s := range segments {
 			if s.ID != "" {
 				keys[i][k] = p.key(s.ID)
-				if asked[s.ID] || p.shelf.Has(KindSegment, keys[i][k]) {
+				if !asked[s.ID] && p.shelf.Has(KindSegment, keys[i][k]) {
+					continue
+				}
+				missing[i] = true
+				if asked[s.ID] {
 					continue
 				}
 				asked[s.ID] = true
 			}
+			missing[i] = true
 			todo, at = append(todo, s), append(at, [2]int{i, k})
 		}
 	}
-	made, err := p.pack(ctx, todo)
-	if err != nil {
-		return nil, err
-	}
-	for n, pos := range at {
-		keys[pos[0]][pos[1]] = made[n]
-	}
-	out := make([]*Layer, len(cut))
+	// What is on the shelf already is joined while the rest is packed.
+	var made []string
+	packing := make(chan error, 1)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.jobs)
-	for i := range cut {
+	go func() {
+		var err error
+		made, err = p.pack(ctx, todo)
+		packing <- err
+	}()
+	out := make([]*Layer, len(cut))
+	join := func(i int) {
 		group.Go(func() (err error) {
 			if out[i], err = p.layer(ctx, cut[i], keys[i]); err != nil {
 				return fmt.Errorf("layer %d: %w", i+1, err)
 			}
 			return nil
 		})
+	}
+	for i := range cut {
+		if !missing[i] {
+			join(i)
+		}
+	}
+	if err := <-packing; err != nil {
+		return nil, cmp.Or(group.Wait(), err) // what ended the packing, if it was a layer
+	}
+	for n, pos := range at {
+		keys[pos[0]][pos[1]] = made[n]
+	}
+	for i := range missing {
+		join(i)
 	}
 	return out, group.Wait()
 }

@@ -78,6 +78,9 @@ func ReadHeader(r io.Reader) (*Header, int64, error) {
 	return readHeader(r, MaxHeaderEntries, MaxHeaderData)
 }
 
+// claimedHeader is as much memory as is taken for a header before it has come: most are smaller.
+const claimedHeader = 32 << 10
+
 // readHeader is ReadHeader with other limits for the numbers of entries and bytes of data.
 func readHeader(r io.Reader, maxEntries, maxData uint32) (*Header, int64, error) {
 	var intro [16]byte
@@ -92,6 +95,7 @@ func readHeader(r io.Reader, maxEntries, maxData uint32) (*Header, int64, error)
 		return nil, 0, err
 	}
 	var b bytes.Buffer
+	b.Grow(int(min(size, claimedHeader)) + bytes.MinRead)
 	b.Write(intro[8:])
 	n, err := io.Copy(&b, io.LimitReader(r, size-8))
 	if err != nil {
