@@ -2,7 +2,6 @@ package image
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -95,61 +94,39 @@ func (p *Packer) Layers(ctx context.Context, cut [][]Segment) ([]*Layer, error) 
 }
 
 func (p *Packer) layers(ctx context.Context, cut [][]Segment) ([]*Layer, error) {
-	var todo []Segment
-	var at [][2]int // of todo, layer and segment
+	if err := p.Pack(ctx, slices.Concat(cut...)); err != nil {
+		return nil, err
+	}
+	var unnamed []Segment
+	var at [][2]int // of unnamed, layer and segment
 	keys := make([][]string, len(cut))
-	asked := map[string]bool{}
-	missing := map[int]bool{} // layers with segments that are not on the shelf
 	for i, segments := range cut {
 		keys[i] = make([]string, len(segments))
 		for k, s := range segments {
 			if s.ID != "" {
 				keys[i][k] = p.key(s.ID)
-				if !asked[s.ID] && p.shelf.Has(KindSegment, keys[i][k]) {
-					continue
-				}
-				missing[i] = true
-				if asked[s.ID] {
-					continue
-				}
-				asked[s.ID] = true
+				continue
 			}
-			missing[i] = true
-			todo, at = append(todo, s), append(at, [2]int{i, k})
+			unnamed, at = append(unnamed, s), append(at, [2]int{i, k})
 		}
 	}
-	// What is on the shelf already is joined while the rest is packed.
-	var made []string
-	packing := make(chan error, 1)
+	made, err := p.pack(ctx, unnamed)
+	if err != nil {
+		return nil, err
+	}
+	for n, pos := range at {
+		keys[pos[0]][pos[1]] = made[n]
+	}
+	out := make([]*Layer, len(cut))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.jobs)
-	go func() {
-		var err error
-		made, err = p.pack(ctx, todo)
-		packing <- err
-	}()
-	out := make([]*Layer, len(cut))
-	join := func(i int) {
+	for i := range cut {
 		group.Go(func() (err error) {
 			if out[i], err = p.layer(ctx, cut[i], keys[i]); err != nil {
 				return fmt.Errorf("layer %d: %w", i+1, err)
 			}
 			return nil
 		})
-	}
-	for i := range cut {
-		if !missing[i] {
-			join(i)
-		}
-	}
-	if err := <-packing; err != nil {
-		return nil, cmp.Or(group.Wait(), err) // what ended the packing, if it was a layer
-	}
-	for n, pos := range at {
-		keys[pos[0]][pos[1]] = made[n]
-	}
-	for i := range missing {
-		join(i)
 	}
 	return out, group.Wait()
 }
