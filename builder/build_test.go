@@ -136,11 +136,14 @@ func TestSameDigestWhateverTheCache(t *testing.T) {
 	for _, compression := range []string{"gzip", "zstd"} {
 		repo := rpmtest.MustRepo(t, rpmtest.RepoOptions{Key: rpmtest.TestKey(t)}, demoPackages)
 		r := testRecipe(t, repo, "packages: [app]\nfiles: [{path: /x, content: y}]\nlayers: {compression: "+compression+"}")
-		want := ""
+		want, dir := "", filepath.Join(t.TempDir(), "oci")
+		dest := "oci:" + dir
 		build := func(what, cache string) {
 			t.Helper()
 			img := buildRecipe(t, r, Options{CacheDir: cache})
-			dest := "oci:" + filepath.Join(t.TempDir(), "oci")
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
 			got := deliver(t, img, dest).Digest
 			if want == "" {
 				want = got

@@ -3,12 +3,12 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"hash"
-	"hash/crc32"
 	"io"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -87,26 +87,39 @@ func (l *Layer) Uncompressed() (io.ReadCloser, error) {
 	return &twoClosers{ReadCloser: r, under: packed}, nil
 }
 
-// join computes what is to be known of the layer. What was packed just now is written again for the diff ID, which is
-// faster than to unpack it.
+// join computes what is to be known of the layer.
 func (l *Layer) join(ctx context.Context, segments []Segment, fresh func(key string) bool) error {
-	var raw int64
-	var crc uint32
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return l.hashPacked(ctx) })
-	if l.codec.newPacker != nil {
-		group.Go(func() (err error) { l.facts.DiffID, raw, crc, err = l.hashRaw(ctx, segments, fresh); return err })
+	if l.codec.newPacker == nil {
+		err := l.hashPacked(ctx)
+		l.facts.DiffID = l.facts.Digest
+		return cmp.Or(err, l.agrees(l.facts.Size, l.facts.CRC))
 	}
+	var raw *rawHash
+	group, inner := errgroup.WithContext(ctx)
+	group.Go(func() error { return l.hashPacked(inner) })
+	group.Go(func() (err error) { raw, err = l.hashRaw(inner, segments, fresh, l.resume()); return err })
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	if l.codec.newPacker == nil {
-		l.facts.DiffID, raw = l.facts.Digest, l.facts.Size
+	err := l.agrees(raw.n, raw.crc)
+	if err != nil && raw.resumed {
+		if raw, err = l.hashRaw(ctx, segments, fresh, &rawHash{}); err == nil {
+			err = l.agrees(raw.n, raw.crc)
+		}
 	}
-	if raw != l.facts.RawSize {
-		return fmt.Errorf("its segments have %d bytes, and had %d when they were packed", raw, l.facts.RawSize)
+	if err != nil {
+		return err
 	}
-	if l.codec.gzip && crc != l.facts.CRC {
+	l.facts.DiffID = sum(raw.Hash)
+	return l.keepPrefixes(raw.states)
+}
+
+// agrees compares what was hashed for the diff ID with what was packed.
+func (l *Layer) agrees(size int64, crc uint32) error {
+	switch {
+	case size != l.facts.RawSize:
+		return fmt.Errorf("its segments have %d bytes, and had %d when they were packed", size, l.facts.RawSize)
+	case l.codec.gzip && crc != l.facts.CRC:
 		return fmt.Errorf("its segments have CRC %08x, and had %08x when they were packed", crc, l.facts.CRC)
 	}
 	return nil
@@ -146,22 +159,13 @@ func (l *Layer) hashPacked(ctx context.Context) error {
 	return nil
 }
 
-// hashRaw is the diff ID, the size and the CRC of the tar.
-func (l *Layer) hashRaw(ctx context.Context, segments []Segment, fresh func(key string) bool) (v1.Hash, int64, uint32, error) {
-	h := &counter{Hash: sha256.New()}
-	for i, s := range segments {
-		var err error
-		if fresh(l.keys[i]) {
-			err = s.write(ctx, tar.NewWriter(h))
-		} else {
-			err = l.unpackSegment(ctx, h, l.keys[i])
-		}
-		if err != nil {
-			return v1.Hash{}, 0, 0, err
-		}
+// hashSegment writes the tar of a segment to h: what was packed just now as it was written then, which is faster than to
+// unpack it.
+func (l *Layer) hashSegment(ctx context.Context, h io.Writer, s Segment, key string, fresh bool) error {
+	if fresh {
+		return s.write(ctx, tar.NewWriter(h))
 	}
-	_, _ = h.Write(make([]byte, tarEnd)) // a hash takes everything
-	return sum(h.Hash), h.n, h.crc, nil
+	return l.unpackSegment(ctx, h, key)
 }
 
 // unpackSegment writes a segment as it was before packing.
@@ -185,19 +189,6 @@ func (l *Layer) unpackSegment(ctx context.Context, w io.Writer, key string) erro
 
 func sum(h hash.Hash) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.Sum(nil))}
-}
-
-// counter counts what is hashed, and computes its CRC-32.
-type counter struct {
-	hash.Hash
-	n   int64
-	crc uint32
-}
-
-func (c *counter) Write(b []byte) (int, error) {
-	c.n += int64(len(b))
-	c.crc = crc32.Update(c.crc, crc32.IEEETable, b)
-	return c.Hash.Write(b)
 }
 
 // contextReader ends with its context.

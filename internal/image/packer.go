@@ -1,12 +1,10 @@
 package image
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 
@@ -189,14 +187,9 @@ func (p *Packer) isFresh(key string) bool {
 
 // knownLayer is what is on the shelf about a layer; nil without it.
 func (p *Packer) knownLayer(name string) (*layerFacts, error) {
-	e, err := p.shelf.Open(KindLayer, name)
-	if e == nil || err != nil {
+	b, err := readEntry(p.shelf, KindLayer, name, maxFacts)
+	if b == nil || err != nil {
 		return nil, err
-	}
-	defer e.Close()
-	b, err := io.ReadAll(io.LimitReader(e, maxFacts))
-	if err != nil {
-		return nil, nil // damaged: made anew
 	}
 	facts := &layerFacts{}
 	if json.Unmarshal(b, facts) != nil {
@@ -210,13 +203,5 @@ func (p *Packer) remember(name string, f layerFacts) error {
 	if err != nil {
 		return err
 	}
-	d, err := p.shelf.Create()
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(d, bytes.NewReader(b)); err != nil {
-		d.Discard()
-		return err
-	}
-	return d.Commit(KindLayer, name)
+	return putEntry(p.shelf, KindLayer, name, b)
 }

@@ -2,8 +2,35 @@ package image
 
 import (
 	"bytes"
+	"io"
 	"sync"
 )
+
+// readEntry is a short entry; nil without it, or when it is damaged.
+func readEntry(shelf Shelf, kind, key string, limit int64) ([]byte, error) {
+	e, err := shelf.Open(kind, key)
+	if e == nil || err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	b, err := io.ReadAll(io.LimitReader(e, limit))
+	if err != nil {
+		return nil, nil // it is made anew
+	}
+	return b, nil
+}
+
+func putEntry(shelf Shelf, kind, key string, content []byte) error {
+	d, err := shelf.Create()
+	if err != nil {
+		return err
+	}
+	if _, err := d.Write(content); err != nil {
+		d.Discard()
+		return err
+	}
+	return d.Commit(kind, key)
+}
 
 // MemoryShelf is a Shelf in memory, for what is small. The zero value is empty.
 type MemoryShelf struct {
