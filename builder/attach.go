@@ -53,13 +53,10 @@ func (i *Image) Attachments(ctx context.Context, what AttachOptions, o Options) 
 	return out, err
 }
 
-// documents are Attachments, made once for several destinations.
+// documents are Attachments, made once for several destinations; image.ErrLost is for who asks for them.
 func (i *Image) documents(ctx context.Context, what AttachOptions, o Options) ([]Attachment, error) {
-	if what.none() {
-		return nil, nil
-	}
 	if i.attached == nil || !reflect.DeepEqual(i.attachedAs, what) {
-		made, err := i.Attachments(ctx, what, o)
+		made, err := i.attachments(ctx, &what, o)
 		if err != nil {
 			return nil, err
 		}

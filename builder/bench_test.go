@@ -150,7 +150,9 @@ func (b *bench) cold(t *testing.T) {
 			os.RemoveAll(dir)
 		}
 		x, y, f := middle(theirs), middle(ours), median(floors)
-		ratio := func(runs []run) string { return fmt.Sprintf("%.3f s, 1/%.0f", middle(runs).wall, y.wall/middle(runs).wall) }
+		ratio := func(runs []run) string {
+			return fmt.Sprintf("%.3f s, 1/%.0f", middle(runs).wall, y.wall/middle(runs).wall)
+		}
 		b.sets = append(b.sets, fmt.Sprintf("| %s | %.2f s | %.2f s | %.1f times | %.2f s | %.2f | %s | %s | %s | %d MB | %.2f s, %.2f s |\n",
 			set.what, x.wall, y.wall, x.wall/y.wall, f, y.wall/f, ratio(again), ratio(there), ratio(elsewhere), y.peak>>20, x.cpu, y.cpu))
 	}

@@ -108,15 +108,18 @@ func (i *Image) Deliver(ctx context.Context, dest string, what AttachOptions, o 
 
 // write writes the image, and what is attached to it.
 func (i *Image) write(ctx context.Context, ref store.Ref, what AttachOptions, to store.Options, o Options) (*delivered, error) {
-	attached, err := i.documents(ctx, what, o)
-	if err != nil {
-		return nil, err
-	}
-	if to.Attachments, err = stored(attached); err != nil {
-		return nil, err
-	}
+	var err error
 	if to.Mounts, err = i.mounts(ref); err != nil {
 		return nil, err
+	}
+	var attached []Attachment
+	if !what.none() {
+		to.Attachments = func(ctx context.Context) (_ []store.Attachment, err error) {
+			if attached, err = i.documents(ctx, what, o); err != nil {
+				return nil, err
+			}
+			return stored(attached)
+		}
 	}
 	result, err := store.Write(ctx, ref, i.artifact(), to)
 	if errors.Is(err, image.ErrLost) {

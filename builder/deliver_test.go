@@ -119,6 +119,15 @@ func TestDeliverAgain(t *testing.T) {
 	if d, err := remote.Head(mustTag(t, host+"/hello:1")); err != nil || d.Digest.String() != first.Digest {
 		t.Errorf("a tag that was moved away is at %v, %v", d, err)
 	}
+	img := buildRecipe(t, demoRecipe(t, recipe), Options{CacheDir: cache})
+	for _, kind := range []string{"segments", "bills"} { // gone before the image is read for its documents and sent
+		if err := os.RemoveAll(filepath.Join(cache, "kept", kind)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := img.Deliver(context.Background(), "docker://"+host+"/again:1", usual, Options{CacheDir: cache}); err != nil {
+		t.Errorf("what is lost is not made again: %v", err)
+	}
 	bring(recipe, "2", usual)
 	if d, err := remote.Head(mustTag(t, host+"/hello:2")); err != nil || d.Digest.String() != first.Digest {
 		t.Errorf("another tag is at %v, %v", d, err)

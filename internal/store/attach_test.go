@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,7 +11,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -69,6 +72,11 @@ func referrers(t testing.TB, host string, subject v1.Hash) []string {
 	return types
 }
 
+// made are attachments that are there already.
+func made(list []store.Attachment) func(context.Context) ([]store.Attachment, error) {
+	return func(context.Context) ([]store.Attachment, error) { return list, nil }
+}
+
 // TestAttach attaches in registries with the referrers API and without, where the second push sends nothing, what somebody
 // else has attached stays, and what is sent but not listed is listed.
 func TestAttach(t *testing.T) {
@@ -77,10 +85,11 @@ func TestAttach(t *testing.T) {
 	without, count := newRegistry(t)
 	for _, host := range []string{strings.TrimPrefix(with.URL, "http://"), without} {
 		a := multi(t)
-		o := store.Options{Keychain: anonymous(), Attachments: attachments(t, a)}
+		list := attachments(t, a)
+		o := store.Options{Keychain: anonymous(), Attachments: made(list)}
 		ref := "docker://" + host + "/a:1"
 		write(t, ref, a, o)
-		image, both := o.Attachments[0].Subject, []string{"application/spdx+json", "application/vnd.in-toto+json"}
+		image, both := list[0].Subject, []string{"application/spdx+json", "application/vnd.in-toto+json"}
 		if got := referrers(t, host, image); !slices.Equal(got, both) {
 			t.Errorf("attached to the image: %s", got)
 		}
@@ -97,7 +106,7 @@ func TestAttach(t *testing.T) {
 				t.Errorf("the second push does %d %s", n, what)
 			}
 		}
-		o.Attachments = []store.Attachment{{Subject: image, Type: "text/plain", Content: []byte("more")}}
+		o.Attachments = made([]store.Attachment{{Subject: image, Type: "text/plain", Content: []byte("more")}})
 		write(t, ref, a, o)
 		if got := referrers(t, host, image); !slices.Equal(got, append(both, "text/plain")) {
 			t.Errorf("attached to the image in the end: %s", got)
@@ -109,8 +118,9 @@ func TestAttach(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := store.Options{Keychain: anonymous(), Attachments: attachments(t, a)}
-	image := o.Attachments[0].Subject
+	list := attachments(t, a)
+	o := store.Options{Keychain: anonymous(), Attachments: made(list)}
+	image := list[0].Subject
 	if err := remote.Delete(repo.Tag(strings.Replace(image.String(), ":", "-", 1))); err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +145,8 @@ func TestAttachForbidden(t *testing.T) {
 	defer s.Close()
 	a := small(t, "x")
 	ref := parse(t, "docker://"+strings.TrimPrefix(s.URL, "http://")+"/a:1")
-	o := store.Options{Keychain: anonymous(), Attachments: attachments(t, a)}
+	list := attachments(t, a)
+	o := store.Options{Keychain: anonymous(), Attachments: made(list)}
 	_, err := store.Write(t.Context(), ref, a, o)
 	var re *store.RegistryError
 	if !errors.As(err, &re) || re.Status != http.StatusForbidden || !strings.Contains(err.Error(), "attaching application/spdx+json to sha256:") {
@@ -154,7 +165,8 @@ func TestAttachForbidden(t *testing.T) {
 func TestAttachInLayout(t *testing.T) {
 	dir := t.TempDir() + "/l"
 	a := small(t, "x")
-	o := store.Options{Attachments: attachments(t, a)}
+	list := attachments(t, a)
+	o := store.Options{Attachments: made(list)}
 	write(t, "oci:"+dir+":n", a, o)
 	first := files(t, dir)
 	write(t, "oci:"+dir+":n", a, o)
@@ -194,7 +206,7 @@ func TestAttachInLayout(t *testing.T) {
 			t.Errorf("%s is there", bad)
 		}
 	}
-	o.Attachments[0].Subject = v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("0", 64)}
+	list[0].Subject = v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("0", 64)}
 	if _, err := store.Write(t.Context(), parse(t, "oci:"+dir+":n"), a, o); err == nil || !strings.Contains(err.Error(), "it has no image sha256:000") {
 		t.Errorf("%v", err)
 	}
@@ -204,14 +216,52 @@ func TestAttachInLayout(t *testing.T) {
 func TestToolAttach(t *testing.T) {
 	host, log := tooltest.Registry(t, "", "")
 	a := multi(t)
-	o := store.Options{Keychain: anonymous(), Attachments: attachments(t, a)}
+	list := attachments(t, a)
+	o := store.Options{Keychain: anonymous(), Attachments: made(list)}
 	write(t, "docker://"+host+"/a:1", a, o)
-	if got := referrers(t, host, o.Attachments[0].Subject); len(got) != 2 {
+	if got := referrers(t, host, list[0].Subject); len(got) != 2 {
 		t.Errorf("attached: %s", got)
 	}
 	log.Take()
 	write(t, "docker://"+host+"/a:1", a, o)
 	if sent := sending.FindAllString(log.Take(), -1); len(sent) > 0 {
 		t.Errorf("the second push sends %s", sent)
+	}
+}
+
+// TestAttachWhileLayersAreSent makes what is attached once a layer is on its way; what cannot be made leaves no tag.
+func TestAttachWhileLayersAreSent(t *testing.T) {
+	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	sent := make(chan struct{})
+	var once sync.Once
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			once.Do(func() { close(sent) })
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	defer s.Close()
+	host, a := strings.TrimPrefix(s.URL, "http://"), small(t, "x")
+	o := store.Options{Keychain: anonymous(), Attachments: func(ctx context.Context) ([]store.Attachment, error) {
+		select {
+		case <-sent:
+			return attachments(t, a), nil
+		case <-time.After(time.Minute):
+			return nil, errors.New("no layer was sent")
+		}
+	}}
+	write(t, "docker://"+host+"/a:1", a, o)
+	if got := referrers(t, host, digest(t, a)); len(got) != len(attachments(t, a)) {
+		t.Errorf("attached: %s", got)
+	}
+	boom := errors.New("boom")
+	o.Attachments = func(context.Context) ([]store.Attachment, error) { return nil, boom }
+	ref := parse(t, "docker://"+host+"/a:2")
+	if _, err := store.Write(t.Context(), ref, a, o); !errors.Is(err, boom) {
+		t.Errorf("error: %v", err)
+	}
+	var re *store.RegistryError
+	if _, err := store.Read(t.Context(), ref, store.Options{Keychain: anonymous()}); !errors.As(err, &re) || re.Status != http.StatusNotFound {
+		t.Errorf("what was tagged: %v", err)
 	}
 }

@@ -68,7 +68,7 @@ func writeLayout(ctx context.Context, dir, tag string, a Artifact, o Options) (e
 	if err != nil {
 		return err
 	}
-	referrers, err := referrersOf(a, o.Attachments)
+	referrers, err := o.referrers(ctx, a)
 	if err != nil {
 		return err
 	}

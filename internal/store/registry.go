@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/errgroup"
 )
 
 // defaultJobs are transfers at once.
@@ -41,10 +42,6 @@ func writeRegistry(ctx context.Context, ref Ref, a Artifact, o Options) error {
 	if d, ok := ref.Reference.(name.Digest); ok && d.DigestStr() != want.String() {
 		return fmt.Errorf("the image's digest is %s", want)
 	}
-	referrers, err := referrersOf(a, o.Attachments)
-	if err != nil {
-		return err
-	}
 	m, err := newMeter(a, o.Progress)
 	if err != nil {
 		return err
@@ -57,26 +54,34 @@ func writeRegistry(ctx context.Context, ref Ref, a Artifact, o Options) error {
 	// What stands there may be it already: one request then, and none for each of its layers.
 	there, err := remote.Head(ref.Reference, options...)
 	stands := err == nil && there.Digest == want
-	push := func(as name.Reference) error {
+	push := func(ctx context.Context, as name.Reference) error {
+		if stands {
+			return nil
+		}
 		s := &sending{meter: m, mounts: o.Mounts, to: to}
 		var t remote.Taggable = &sentIndex{a.Index, s}
 		if a.Index == nil {
 			t = &sentImage{a.Images[0], s}
 		}
-		return p.Push(ctx, as, t)
-	}
-	if !stands && len(referrers) > 0 {
-		if err := push(to.Digest(want.String())); err != nil {
+		if err := p.Push(ctx, as, t); err != nil {
 			return registryError(ctx, to.RegistryStr(), err)
 		}
+		return nil
 	}
-	if err := attach(ctx, p, to, referrers, options); err != nil {
+	if o.Attachments != nil {
+		var referrers []*referrer
+		group, inner := errgroup.WithContext(ctx)
+		group.Go(func() error { return push(inner, to.Digest(want.String())) })
+		group.Go(func() (err error) { referrers, err = o.referrers(inner, a); return err })
+		if err := group.Wait(); err != nil {
+			return err
+		}
+		if err := attach(ctx, p, to, referrers, options); err != nil {
+			return err
+		}
+	}
+	if err := push(ctx, ref.Reference); err != nil {
 		return err
-	}
-	if !stands {
-		if err := push(ref.Reference); err != nil {
-			return registryError(ctx, to.RegistryStr(), err)
-		}
 	}
 	m.add(m.total)
 	return nil

@@ -70,9 +70,22 @@ type Options struct {
 	// not sent. Wrong entries only cost a request.
 	Mounts map[v1.Hash]name.Repository
 
-	// Attachments are put beside what is written, and stand there before it is named. Only for a Ref that Attaches; those
-	// that are there already are not written again, and others stay.
-	Attachments []Attachment
+	// Attachments makes what is put beside what is written, and stands there before it is named; nil is nothing. It is
+	// called once, while layers are sent, and only for a Ref that Attaches. Attachments that are there already are not
+	// written again, and others stay.
+	Attachments func(context.Context) ([]Attachment, error)
+}
+
+// referrers are the attachments of a as they are stored.
+func (o Options) referrers(ctx context.Context, a Artifact) ([]*referrer, error) {
+	if o.Attachments == nil {
+		return nil, nil
+	}
+	attachments, err := o.Attachments(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return referrersOf(a, attachments)
 }
 
 // Result says what Write did.
@@ -95,7 +108,7 @@ func Write(ctx context.Context, ref Ref, a Artifact, o Options) (Result, error) 
 		return Result{}, fmt.Errorf("writing %s: %w", ref, err)
 	}
 	o.Progress = serial(o.Progress)
-	if len(o.Attachments) > 0 && !ref.Attaches() {
+	if o.Attachments != nil && !ref.Attaches() {
 		return Result{}, fmt.Errorf("writing %s: it has no place for what is attached to an image", ref)
 	}
 	switch ref.Kind {
