@@ -14,10 +14,13 @@ func compile(p string) pattern { return strings.Split(strings.Trim(p, "/"), "/")
 // maxAnyDepth bounds the ** of a pattern, and with it the time to match one.
 const maxAnyDepth = 4
 
-// CheckPattern refuses what Match could never match: a pattern that is not absolute, or is malformed.
+// CheckPattern refuses a pattern that is not absolute, is malformed, or names the root.
 func CheckPattern(p string) error {
 	if !strings.HasPrefix(p, "/") {
 		return fmt.Errorf("pattern %q is not absolute", p)
+	}
+	if strings.Trim(p, "/") == "" {
+		return fmt.Errorf("pattern %q names the whole root", p)
 	}
 	if strings.Count(p, "**") > maxAnyDepth {
 		return fmt.Errorf("pattern %q: more than %d times **", p, maxAnyDepth)

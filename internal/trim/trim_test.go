@@ -138,7 +138,7 @@ func TestMatch(t *testing.T) {
 			t.Errorf("Match(%q, %q) = %v", test.pattern, test.path, got)
 		}
 	}
-	for _, bad := range []string{"usr/x", "/usr/[", "/usr/../x", "/**/a/**/b/**/c/**/d/**"} {
+	for _, bad := range []string{"usr/x", "/usr/[", "/usr/../x", "/", "//", "/**/a/**/b/**/c/**/d/**"} {
 		if CheckPattern(bad) == nil {
 			t.Errorf("%q was taken", bad)
 		}
