@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"slim/internal/trim"
 )
 
 // Patterns that are also read by the JSON Schema: what they use means the same in Go and in ECMAScript.
@@ -352,8 +354,8 @@ func checkPath(text string) string {
 }
 
 func checkGlob(text string) string {
-	if _, err := path.Match(strings.ReplaceAll(text, "**", "*"), ""); err != nil {
-		return "not a pattern: " + text
+	if err := trim.CheckPattern(text); err != nil {
+		return err.Error()
 	}
 	return ""
 }
