@@ -29,7 +29,8 @@ func (t *root) fillAhead(ctx context.Context, r *Recipe, l *LockedPlatform, pack
 		}
 		return err
 	})
-	return parts, group.Wait()
+	err = group.Wait()
+	return parts, err
 }
 
 // guess are the segments of the packages as far as they can be told before anything is installed, the biggest packages

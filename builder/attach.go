@@ -12,7 +12,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"slim/internal/attest"
-	"slim/internal/image"
 	"slim/internal/repomd"
 	"slim/internal/rpm"
 	"slim/internal/sbom"
@@ -41,19 +40,7 @@ type AttachOptions struct {
 // none reports whether there are no documents.
 func (w *AttachOptions) none() bool { return len(w.SBOMs) == 0 && !w.Provenance && w.Key == nil }
 
-// Attachments makes the documents of a built image: in the order of its platforms, the same for the same recipe, lock, key
-// and version of slim, wherever the image goes.
-func (i *Image) Attachments(ctx context.Context, what AttachOptions, o Options) ([]Attachment, error) {
-	out, err := i.attachments(ctx, &what, o)
-	if errors.Is(err, image.ErrLost) {
-		if err = i.remake(ctx); err == nil {
-			out, err = i.attachments(ctx, &what, o)
-		}
-	}
-	return out, err
-}
-
-// documents are Attachments, made once for several destinations; image.ErrLost is for who asks for them.
+// documents are the attachments of a built image, made once for several destinations.
 func (i *Image) documents(ctx context.Context, what AttachOptions, o Options) ([]Attachment, error) {
 	if i.attached == nil || !reflect.DeepEqual(i.attachedAs, what) {
 		made, err := i.attachments(ctx, &what, o)
@@ -65,6 +52,8 @@ func (i *Image) documents(ctx context.Context, what AttachOptions, o Options) ([
 	return i.attached, nil
 }
 
+// attachments makes the documents of a built image: in the order of its platforms, the same for the same recipe, lock, key
+// and version of slim, wherever the image goes. The error wraps image.ErrLost when the image has to be made again first.
 func (i *Image) attachments(ctx context.Context, what *AttachOptions, o Options) ([]Attachment, error) {
 	a := &attaching{Image: i, what: what, options: o}
 	var all []*described

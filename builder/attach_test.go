@@ -55,11 +55,11 @@ packages: [%s]
 // packages with the files in the repository.
 func TestAttachedBills(t *testing.T) {
 	img := buildRecipe(t, mirroredRecipe(t, "zlib"), Options{})
-	attached, err := img.Attachments(context.Background(), AttachOptions{SBOMs: []SBOMFormat{SPDX, CycloneDX}}, Options{})
+	attached, err := img.attachments(context.Background(), &AttachOptions{SBOMs: []SBOMFormat{SPDX, CycloneDX}}, Options{})
 	if err != nil || len(attached) != 2 {
 		t.Fatal(len(attached), err)
 	}
-	again, err := img.Attachments(context.Background(), AttachOptions{SBOMs: []SBOMFormat{SPDX, CycloneDX}}, Options{})
+	again, err := img.attachments(context.Background(), &AttachOptions{SBOMs: []SBOMFormat{SPDX, CycloneDX}}, Options{})
 	if err != nil || !bytes.Equal(again[0].Content, attached[0].Content) || !bytes.Equal(again[1].Content, attached[1].Content) {
 		t.Error("another document the second time", err)
 	}
@@ -203,7 +203,7 @@ func TestProvenance(t *testing.T) {
 
 func attachments(t *testing.T, img *Image, what AttachOptions) []Attachment {
 	t.Helper()
-	all, err := img.Attachments(context.Background(), what, Options{})
+	all, err := img.attachments(context.Background(), &what, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,11 +2,9 @@ package builder
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -83,7 +81,7 @@ func (i *Image) Deliver(ctx context.Context, dest string, what AttachOptions, o 
 	if err != nil {
 		return nil, err
 	}
-	before, err := i.deliveredBefore(key)
+	before, err := i.recallDelivered(key)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +89,7 @@ func (i *Image) Deliver(ctx context.Context, dest string, what AttachOptions, o 
 		if before, err = i.write(ctx, ref, what, to, o); err != nil {
 			return nil, err
 		}
-		if err := i.delivered(key, before); err != nil {
+		if err := i.rememberDelivered(key, before); err != nil {
 			return nil, err
 		}
 	}
@@ -135,90 +133,6 @@ func (i *Image) write(ctx context.Context, ref store.Ref, what AttachOptions, to
 		out.Attached = append(out.Attached, Attached{Kind: a.Kind, Subject: a.Subject, Type: a.Type, Size: len(a.Content)})
 	}
 	return out, i.sent(ref, to.Mounts)
-}
-
-// kindDelivered is the kind of the cache's entries that say what was brought to a destination.
-const kindDelivered = "delivered"
-
-// maxDelivered bounds such an entry.
-const maxDelivered = 1 << 20
-
-// delivered is what was brought to a destination.
-type delivered struct {
-	Mark     string // of store.Result
-	Attached []Attached
-	notes    []string
-}
-
-// deliveredKey is the key of a delivery, of all that the image and the documents beside it depend on; "" where nothing
-// tells later that it is there still.
-func (i *Image) deliveredKey(ref store.Ref, what *AttachOptions, o Options) (string, error) {
-	program, err := programID()
-	if err != nil || program == "" || what.Check || what.Key != nil {
-		return "", err
-	}
-	place := ""
-	switch ref.Kind {
-	case store.KindDocker:
-		place = "docker://" + ref.Reference.Name()
-	case store.KindOCI:
-		if !what.none() {
-			return "", nil
-		}
-		if place, err = filepath.Abs(ref.Path); err != nil {
-			return "", err
-		}
-		place = "oci:" + place + ":" + ref.Tag
-	default:
-		return "", nil
-	}
-	digest, err := i.artifact().Digest()
-	if err != nil {
-		return "", err
-	}
-	in := []any{program, o.Version, place, digest.String(), what}
-	if !what.none() { // what documents say beyond the image
-		in = append(in, i.recipe.anywhere(), i.lock.SHA256, o.Epoch)
-		for _, r := range append([]*Recipe{i.recipe}, i.recipe.Parents...) {
-			in = append(in, recipeName(r), r.SHA256)
-		}
-		for k := range i.Platforms {
-			p := &i.Platforms[k]
-			for _, s := range i.lock.platform(p.Platform).Sources {
-				in = append(in, s.Component, s.Digest)
-			}
-			in = append(in, i.packageFiles(p), i.bases(p.Platform))
-		}
-	}
-	b, err := json.Marshal(in)
-	return hexSHA256(b), err
-}
-
-// deliveredBefore is what the cache knows of a delivery; nil when it knows nothing.
-func (i *Image) deliveredBefore(key string) (*delivered, error) {
-	if key == "" {
-		return nil, nil
-	}
-	b, err := readKept(i.cache, kindDelivered, key, maxDelivered)
-	if b == nil || err != nil {
-		return nil, err
-	}
-	d := &delivered{}
-	if json.Unmarshal(b, d) != nil {
-		return nil, nil
-	}
-	return d, nil
-}
-
-func (i *Image) delivered(key string, d *delivered) error {
-	if key == "" || d.Mark == "" {
-		return nil
-	}
-	b, err := json.Marshal(d)
-	if err != nil || len(b) >= maxDelivered {
-		return err
-	}
-	return keep(i.cache, kindDelivered, key, b)
 }
 
 // remake builds the image again because a part of a layer was damaged in the cache, or is gone from it.

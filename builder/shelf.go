@@ -22,7 +22,7 @@ func (s shelf) Has(kind, key string) bool { return s.cache.HasKept(kind, key) }
 
 func (s shelf) Create() (image.Draft, error) { return s.cache.Keep() }
 
-// readKept is a short entry of the cache; nil when it is not there or damaged.
+// readKept is a short entry of the cache; nil when it is not there, or cannot be read to its end.
 func readKept(c *fetch.Cache, kind, key string, limit int64) ([]byte, error) {
 	k, err := c.Kept(kind, key)
 	if k == nil || err != nil {
@@ -31,7 +31,7 @@ func readKept(c *fetch.Cache, kind, key string, limit int64) ([]byte, error) {
 	defer k.Close()
 	b, err := io.ReadAll(io.LimitReader(k, limit))
 	if err != nil {
-		return nil, nil // damaged: it is made anew
+		return nil, nil // it is made anew
 	}
 	return b, nil
 }

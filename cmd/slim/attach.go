@@ -19,8 +19,9 @@ type attachFlags struct {
 const attachHelp = `To an image in a registry are attached its bill of materials (SPDX) and its SLSA
 provenance, as OCI artifacts that refer to it: by the referrers API or, where a
 registry has none, the tag sha256-DIGEST. The image does not change by it, and is
-tagged after it. --attach chooses what, also for an oci:DIR. Where the image stands
-as the cache remembers to have left it, only what a flag asks for is looked for.
+tagged after it. --attach chooses what, also for an oci:DIR. An image that was pushed
+before and is still tagged is not asked about again, unless --attach or --sign-key is
+given.
 
 --sign-key signs the image and statements of what is attached as cosign does, for
 cosign verify --key and cosign verify-attestation --key. It takes a key of

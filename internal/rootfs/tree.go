@@ -435,7 +435,7 @@ func (t *Tree) Node(p string) *Node { return t.nodes[p] }
 // Resolve follows symbolic links to the end, inside the root, and returns the node there; nil when there is none.
 func (t *Tree) Resolve(p string) *Node {
 	if n := t.nodes[p]; n != nil && !n.IsSymlink() {
-		return n // no link leads to a path that has a node
+		return n // what is above a node are directories, no links
 	}
 	at := path.Clean("/" + p)
 	for range maxLinks {

@@ -11,16 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// defaultJobs are transfers at once.
-const defaultJobs = 4
-
-func (o Options) jobs() int {
-	if o.Jobs < 1 {
-		return defaultJobs
-	}
-	return o.Jobs
-}
-
 func remoteOptions(ctx context.Context, o Options) []remote.Option {
 	keys := o.Keychain
 	if keys == nil {

@@ -76,6 +76,16 @@ type Options struct {
 	Attachments func(context.Context) ([]Attachment, error)
 }
 
+// defaultJobs are transfers at once.
+const defaultJobs = 4
+
+func (o Options) jobs() int {
+	if o.Jobs < 1 {
+		return defaultJobs
+	}
+	return o.Jobs
+}
+
 // referrers are the attachments of a as they are stored.
 func (o Options) referrers(ctx context.Context, a Artifact) ([]*referrer, error) {
 	if o.Attachments == nil {
