@@ -119,7 +119,7 @@ func (l *Layer) agrees(size int64, crc uint32) error {
 	switch {
 	case size != l.facts.RawSize:
 		return fmt.Errorf("its segments have %d bytes, and had %d when they were packed", size, l.facts.RawSize)
-	case l.codec.gzip && crc != l.facts.CRC:
+	case crc != l.facts.CRC:
 		return fmt.Errorf("its segments have CRC %08x, and had %08x when they were packed", crc, l.facts.CRC)
 	}
 	return nil

@@ -192,20 +192,22 @@ func TestGzipIsOneMember(t *testing.T) {
 
 // TestSegmentsThatDiffer: a segment that is not the same when it is written for the diff ID makes no layer.
 func TestSegmentsThatDiffer(t *testing.T) {
-	s := segment("a", regular("/a", []byte("content")))
-	first, n := s.Write, 0
-	s.ID, s.Write = strings.Repeat("ab", 32), func(ctx context.Context, w *tar.Writer) error {
-		if n++; n > 1 {
-			return segment("a", regular("/a", []byte("another"))).Write(ctx, w)
+	for _, compression := range []string{"gzip", "zstd"} {
+		s := segment("a", regular("/a", []byte("content")))
+		first, n := s.Write, 0
+		s.ID, s.Write = strings.Repeat("ab", 32), func(ctx context.Context, w *tar.Writer) error {
+			if n++; n > 1 {
+				return segment("a", regular("/a", []byte("another"))).Write(ctx, w)
+			}
+			return first(ctx, w)
 		}
-		return first(ctx, w)
-	}
-	packer, err := NewPacker(&MemoryShelf{}, PackOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := packer.Layers(t.Context(), [][]Segment{{s}}); err == nil || !strings.Contains(err.Error(), "CRC") {
-		t.Errorf("error is %v", err)
+		packer, err := NewPacker(&MemoryShelf{}, PackOptions{Compression: compression})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := packer.Layers(t.Context(), [][]Segment{{s}}); err == nil || !strings.Contains(err.Error(), "CRC") {
+			t.Errorf("%s: error is %v", compression, err)
+		}
 	}
 }
 

@@ -213,9 +213,7 @@ func (p *pipeline) pack(ctx context.Context, with *Packer) error {
 			if pack != nil {
 				c.packed, c.err = pack(c.packed[:0], c.raw)
 			}
-			if p.codec.gzip {
-				c.crc = crc32.ChecksumIEEE(c.raw)
-			}
+			c.crc = crc32.ChecksumIEEE(c.raw)
 			c.ready <- struct{}{}
 		case <-ctx.Done():
 			return ctx.Err()

@@ -62,7 +62,7 @@ type packed struct {
 	key     string
 	size    int64  // packed
 	rawSize int64  // of the tar
-	crc     uint32 // CRC-32 of the tar, for gzip
+	crc     uint32 // CRC-32 of the tar
 }
 
 const packedTail = 12
