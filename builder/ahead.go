@@ -44,6 +44,7 @@ func (t *root) guess(r *Recipe, l *LockedPlatform, below *stack) ([]image.Segmen
 	if g.trim(r) != nil {
 		return nil, nil
 	}
+	g.leaveContents(g.removed)
 	if err := g.readAccounts(); err != nil {
 		return nil, err
 	}

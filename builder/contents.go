@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 
 	"slim/internal/fetch"
@@ -13,7 +14,7 @@ import (
 )
 
 // contents are the files of packages, unpacked: each payload once, when something of it is asked for first, to one file of
-// the work directory. A payload is verified on the way, and nothing of it is given out before. It is safe for concurrent
+// the work directory, and no further than to the last file that is wanted. A payload is verified on the way, and nothing of it is given out before. It is safe for concurrent
 // use.
 type contents struct {
 	dir   string
@@ -25,6 +26,7 @@ type contents struct {
 
 	mu       sync.Mutex
 	reads    map[*rpm.Package]*reads
+	left     map[*rpm.Package][]int // files that nobody is expected to ask for
 	payloads map[*rpm.Package]*unpacked
 	file     *os.File
 	end      int64
@@ -32,6 +34,8 @@ type contents struct {
 
 // unpacked is the payload of one package.
 type unpacked struct {
+	left []int // files that were passed over
+
 	once    sync.Once
 	err     error
 	entries []payloadEntry  // in the payload's order
@@ -46,7 +50,18 @@ type payloadEntry struct {
 type section struct{ at, size int64 }
 
 func newContents(dir string, cache *fetch.Cache) *contents {
-	return &contents{dir: dir, cache: cache, payloads: map[*rpm.Package]*unpacked{}, reads: map[*rpm.Package]*reads{}}
+	return &contents{
+		dir: dir, cache: cache,
+		reads: map[*rpm.Package]*reads{}, left: map[*rpm.Package][]int{}, payloads: map[*rpm.Package]*unpacked{},
+	}
+}
+
+// leave says which files of a package nobody is expected to ask for. It is a matter of time alone: if somebody does, the
+// payload is unpacked once more, whole.
+func (c *contents) leave(pkg *rpm.Package, files []int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left[pkg] = files
 }
 
 // open reads the content of a file of a package. What comes is an io.ReaderAt too.
@@ -54,11 +69,15 @@ func (c *contents) open(pkg *rpm.Package, file int) io.ReadCloser {
 	return &contentFile{c: c, pkg: pkg, file: file, size: pkg.Files()[file].Size}
 }
 
-// payload unpacks the payload of a package, if nobody did.
-func (c *contents) payload(pkg *rpm.Package) (*unpacked, error) {
+// payload unpacks the payload of a package, if nobody did, with all files that are needed.
+func (c *contents) payload(pkg *rpm.Package, needed func(file int) bool) (*unpacked, error) {
 	c.mu.Lock()
 	u := c.payloads[pkg]
 	if u == nil {
+		u = &unpacked{left: c.left[pkg]}
+		c.payloads[pkg] = u
+	}
+	if slices.ContainsFunc(u.left, needed) {
 		u = &unpacked{}
 		c.payloads[pkg] = u
 	}
@@ -142,38 +161,69 @@ func (c *contents) unpack(pkg *rpm.Package, u *unpacked) error {
 	if err != nil {
 		return err
 	}
-	type inode struct{ dev, inode uint32 }
 	byInode := map[inode]section{}
 	out := c.writer(at)
-	for {
+	for wanted, n := wantedEntries(files, u.left); n > 0; {
 		e, err := payload.Next()
-		if err == io.EOF {
-			break
-		}
 		if err != nil {
-			return err
+			return noEOF(err)
 		}
+		if !wanted[e.File] {
+			continue
+		}
+		n--
 		entry := payloadEntry{e, section{at, 0}}
 		if e.HasContent {
 			if entry.size, err = io.Copy(out, payload); err != nil {
 				return err
 			}
-			byInode[inode{files[e.File].Dev, files[e.File].Inode}] = entry.section
+			byInode[inodeOf(&files[e.File])] = entry.section
 			at += entry.size
 		}
 		u.entries = append(u.entries, entry)
 	}
-	if err := out.Flush(); err != nil {
+	if err := errors.Join(payload.Finish(), out.Flush()); err != nil {
 		return err
 	}
 	c.writers.Put(out)
 	u.byFile = map[int]section{}
-	for f, file := range files {
-		if s, ok := byInode[inode{file.Dev, file.Inode}]; ok && file.IsRegular() {
+	for f := range files {
+		if s, ok := byInode[inodeOf(&files[f])]; ok && files[f].IsRegular() {
 			u.byFile[f] = s
 		}
 	}
 	return nil
+}
+
+// inode is what the members of a set of hard links have in common.
+type inode struct{ dev, inode uint32 }
+
+func inodeOf(f *rpm.File) inode { return inode{f.Dev, f.Inode} }
+
+// wantedEntries marks and counts the files whose entries are wanted: neither directories, which the header describes, nor
+// ghosts, nor what was left, unless it is of a set of hard links of which not all were: the content comes with any of them.
+func wantedEntries(files []rpm.File, left []int) (wanted []bool, n int) {
+	wanted = make([]bool, len(files))
+	for f := range wanted {
+		wanted[f] = true
+	}
+	for _, f := range left {
+		wanted[f] = false
+	}
+	linked := map[inode]bool{}
+	for f := range files {
+		if wanted[f] && files[f].IsRegular() {
+			linked[inodeOf(&files[f])] = true
+		}
+	}
+	for f := range files {
+		file := &files[f]
+		wanted[f] = !file.IsDir() && file.Flags&rpm.FileGhost == 0 && (wanted[f] || file.IsRegular() && linked[inodeOf(file)])
+		if wanted[f] {
+			n++
+		}
+	}
+	return wanted, n
 }
 
 // reserve makes room for what files may hold, and returns where.

@@ -252,11 +252,10 @@ func countStripped(files []rpm.File, states []rpm.FileState, counts map[trim.Rul
 	if len(states) != len(files) {
 		return 0
 	}
-	type inode struct{ dev, node uint32 }
 	seen := map[inode]bool{}
 	for f := range files {
 		if files[f].IsRegular() && states[f] == rpm.StateNormal {
-			seen[inode{files[f].Dev, files[f].Inode}] = true
+			seen[inodeOf(&files[f])] = true
 		}
 	}
 	gone := 0
@@ -271,7 +270,7 @@ func countStripped(files []rpm.File, states []rpm.FileState, counts map[trim.Rul
 		}
 		rule := trim.Classify(trim.File{Path: path.Clean(file.Path), Flags: file.Flags, Lang: file.Lang})
 		counts[rule].Files++
-		if key := (inode{file.Dev, file.Inode}); file.IsRegular() && !seen[key] {
+		if key := inodeOf(file); file.IsRegular() && !seen[key] {
 			seen[key] = true
 			counts[rule].Bytes += file.Size
 		}

@@ -408,7 +408,7 @@ func (s *segmentWriter) id(checksum string) (string, error) {
 }
 
 func (s *segmentWriter) write(ctx context.Context, w *tar.Writer) error {
-	payload, err := s.contents.payload(s.packages[s.pkg])
+	payload, err := s.contents.payload(s.packages[s.pkg], func(f int) bool { return s.node(f) != nil })
 	if err != nil {
 		return err
 	}

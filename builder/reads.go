@@ -153,7 +153,7 @@ func (f *contentFile) ReadAt(b []byte, off int64) (int, error) {
 	if len(known) >= len(b) {
 		return copy(b, known), end
 	}
-	u, err := f.c.payload(f.pkg)
+	u, err := f.c.payload(f.pkg, func(file int) bool { return file == f.file })
 	if err != nil {
 		return 0, err
 	}

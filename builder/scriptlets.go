@@ -83,15 +83,14 @@ func (r *Recipe) installMacros() map[string]string {
 }
 
 // leaveDocs takes documentation out of the plan, as rpm does when it is told to install none: scriptlets do not see it.
+// What else will be stripped they see; they rarely read it.
 func (t *root) leaveDocs(r *Recipe, plan *rootfs.Tree) error {
-	if !r.Strip.Docs {
-		return nil
-	}
 	t.tree = plan
 	removals, err := t.removals(r)
 	if err != nil {
 		return err
 	}
+	t.leaveContents(removals)
 	var docs []rootfs.Owner
 	for _, removal := range removals {
 		if removal.Rule == trim.Docs && t.packages[removal.Package].Files()[removal.File].Flags&rpm.FileDoc != 0 {
@@ -99,6 +98,17 @@ func (t *root) leaveDocs(r *Recipe, plan *rootfs.Tree) error {
 		}
 	}
 	return plan.Remove(docs)
+}
+
+// leaveContents has the contents of files that are stripped not unpacked.
+func (t *root) leaveContents(removals []trim.Removal) {
+	files := make([][]int, len(t.packages))
+	for _, r := range removals {
+		files[r.Package] = append(files[r.Package], r.File)
+	}
+	for i, pkg := range t.packages {
+		t.contents.leave(pkg, files[i])
+	}
 }
 
 // unknownOwners gives what package i laid to root where nobody made its user or group, as rpm does, and says so once

@@ -124,8 +124,8 @@ func (p *Package) Size() int64 { return p.file.size }
 func (p *Package) PayloadStart() int64 { return p.file.headerEnd }
 
 // Payload begins to read the payload. Each call gives a stream of its own, to be closed by the caller. After VerifyHead the
-// stream verifies it: only when Next has returned io.EOF may what was read be used. The errors are *VerifyErrors then
-// where the payload is not what the header says.
+// stream verifies it: only when Next has returned io.EOF, or Finish nil, may what was read be used. The errors are
+// *VerifyErrors then where the payload is not what the header says.
 func (p *Package) Payload() (*Payload, error) { return p.PayloadWith(&Decompressors{}) }
 
 // PayloadWith is Payload with decompressors that others use too.

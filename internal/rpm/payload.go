@@ -142,6 +142,19 @@ func (p *Payload) end(err error) error {
 	return err
 }
 
+// Finish passes over what is left without unpacking it: after VerifyHead it is read for its digest alone. What the entries
+// that were not reached say of themselves is not looked at. When it returns nil, what was read may be used as after Next's
+// io.EOF, which Next returns from then on.
+func (p *Payload) Finish() error {
+	if p.ended == nil {
+		p.end(io.EOF)
+	}
+	if p.ended == io.EOF {
+		return nil
+	}
+	return p.ended
+}
+
 func (p *Payload) next() (PayloadEntry, error) {
 	if err := p.cpio.discard(p.left); err != nil {
 		return PayloadEntry{}, p.fault("%w", err)

@@ -184,7 +184,11 @@ func wantHead(t *testing.T, b []byte, keys *Keyring, opts VerifyOptions, want Ve
 		return
 	}
 	if err == nil {
+		finished := finish(t, pkg)
 		err = drain(pkg, &Decompressors{})
+		if got := kind(t, finished); got != want && (want == "" || want == KindBadDigest) {
+			t.Errorf("Finish: got %q, not %q: %v", got, want, finished)
+		}
 	}
 	if got := kind(t, err); got != want {
 		t.Errorf("VerifyHead: got %q, not %q: %v", got, want, err)
@@ -192,6 +196,27 @@ func wantHead(t *testing.T, b []byte, keys *Keyring, opts VerifyOptions, want Ve
 	if err == nil && pkg.Key() != keys.Keys()[0] {
 		t.Errorf("VerifyHead: key is %v", pkg.Key())
 	}
+}
+
+// finish begins to read a payload and finishes it.
+func finish(t *testing.T, p *Package) error {
+	t.Helper()
+	payload, err := p.Payload()
+	if err != nil {
+		return err
+	}
+	defer payload.Close()
+	if _, err := payload.Next(); err != nil {
+		return err
+	}
+	err = payload.Finish()
+	if again := payload.Finish(); !errors.Is(again, err) {
+		t.Errorf("Finish said %v, and then %v", err, again)
+	}
+	if _, next := payload.Next(); err == nil && next != io.EOF || err != nil && next != err {
+		t.Errorf("Finish said %v, and Next %v", err, next)
+	}
+	return err
 }
 
 // TestVerifyHeadSuffices reads no byte behind the headers until the payload is asked for.
