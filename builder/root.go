@@ -468,36 +468,17 @@ func (t *root) writeDatabase(p Platform) error {
 		n := t.tree.Node(p)
 		return n != nil && n.IsDir(), n != nil && n.IsSymlink()
 	}, release["ID"], release["VERSION_ID"])
-	if err := t.putDatabase(location, installed); err != nil {
-		return fmt.Errorf("writing the rpmdb: %w", err)
+	files, err := rpmdb.Files(location.Format, installed, uint32(t.epoch))
+	for name, content := range files {
+		err = errors.Join(err, t.tree.PutFile(path.Join(location.Dir, name), 0o644, t.epoch, content))
+	}
+	if err != nil {
+		return err
 	}
 	if location.Link == "" || t.tree.Node(location.Link) != nil {
 		return nil
 	}
 	return t.tree.Put(&rootfs.Node{Path: location.Link, Mode: rpm.ModeSymlink | 0o777, Link: location.LinkTarget, MTime: t.epoch})
-}
-
-// putDatabase writes the database in the distribution's own format.
-func (t *root) putDatabase(location rpmdb.Location, installed []rpmdb.Package) error {
-	var headers, index bytes.Buffer
-	var err error
-	switch location.Format {
-	case rpmdb.SQLite:
-		err = rpmdb.WriteSQLite(&headers, installed, uint32(t.epoch))
-	case rpmdb.NDB:
-		err = rpmdb.WriteNDB(&headers, &index, installed, uint32(t.epoch))
-	case rpmdb.BDB:
-		err = rpmdb.WriteBDB(&headers, installed, uint32(t.epoch))
-	default:
-		err = fmt.Errorf("unknown format %s", location.Format)
-	}
-	if err == nil {
-		err = t.tree.PutFile(location.Path(), 0o644, t.epoch, headers.Bytes())
-	}
-	if err == nil && index.Len() > 0 {
-		err = t.tree.PutFile(path.Join(location.Dir, "Index.db"), 0o644, t.epoch, index.Bytes())
-	}
-	return err
 }
 
 // osRelease reads the root's os-release(5), empty without one.
@@ -529,5 +510,8 @@ func (t *root) read(p string) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, maxAccountsFile))
+	var b bytes.Buffer
+	b.Grow(int(min(n.Size, maxAccountsFile)) + bytes.MinRead)
+	_, err = b.ReadFrom(io.LimitReader(r, maxAccountsFile))
+	return b.Bytes(), err
 }

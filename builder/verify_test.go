@@ -151,11 +151,11 @@ func (a *audited) database(t *testing.T, change func(p *rpmdb.Package)) layerEnt
 	for i := range packages {
 		change(&packages[i])
 	}
-	var b bytes.Buffer
-	if err := rpmdb.WriteSQLite(&b, packages, 1); err != nil {
+	files, err := rpmdb.Files(rpmdb.SQLite, packages, 1)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return layerEntry{name: "var/lib/rpm/rpmdb.sqlite", mode: 0o644, content: b.String()}
+	return layerEntry{name: "var/lib/rpm/rpmdb.sqlite", mode: 0o644, content: string(files["rpmdb.sqlite"])}
 }
 
 func packageOf(t *testing.T, repo string, n rpm.NEVRA) *rpm.PackageFile {
@@ -513,14 +513,15 @@ func TestVerifyFormats(t *testing.T) {
 	a := auditedImage(t)
 	var packages []rpmdb.Package
 	a.database(t, func(p *rpmdb.Package) { packages = append(packages, *p) })
-	var ndb, index, bdb bytes.Buffer
-	if err := errors.Join(rpmdb.WriteNDB(&ndb, &index, packages, 1), rpmdb.WriteBDB(&bdb, packages, 1)); err != nil {
+	ndb, err := rpmdb.Files(rpmdb.NDB, packages, 1)
+	bdb, err2 := rpmdb.Files(rpmdb.BDB, packages, 1)
+	if err := errors.Join(err, err2); err != nil {
 		t.Fatal(err)
 	}
 	gone := layerEntry{name: "var/lib/rpm/.wh.rpmdb.sqlite"}
 	for format, entries := range map[string][]layerEntry{
-		"ndb": {gone, {name: "usr/lib/sysimage/rpm/Packages.db", mode: 0o644, content: ndb.String()}, {name: "usr/lib/sysimage/rpm/Index.db", mode: 0o644, content: index.String()}},
-		"bdb": {gone, {name: "var/lib/rpm/Packages", mode: 0o644, content: bdb.String()}},
+		"ndb": {gone, {name: "usr/lib/sysimage/rpm/Packages.db", mode: 0o644, content: string(ndb["Packages.db"])}, {name: "usr/lib/sysimage/rpm/Index.db", mode: 0o644, content: string(ndb["Index.db"])}},
+		"bdb": {gone, {name: "var/lib/rpm/Packages", mode: 0o644, content: string(bdb["Packages"])}},
 	} {
 		i := verifyIt(t, a.changed(t, entries...), VerifyOptions{Keys: []string{a.key}, Recipe: a.recipe})
 		if i.Format != format || i.Report.Signed != 2 || i.Report.Matching != i.Report.Files || i.Report.Files < 12 || i.Report.Failed(true) {
@@ -528,7 +529,7 @@ func TestVerifyFormats(t *testing.T) {
 		}
 	}
 	file := filepath.Join(t.TempDir(), "Packages")
-	if err := os.WriteFile(file, bdb.Bytes(), 0o666); err != nil {
+	if err := os.WriteFile(file, bdb["Packages"], 0o666); err != nil {
 		t.Fatal(err)
 	}
 	v, err := VerifyDatabase(t.Context(), file, VerifyOptions{Keys: []string{a.key}})

@@ -19,9 +19,33 @@ const MaxWindow = 128 << 20
 
 // Decompressors unpack payloads one after the other with the same buffers: a window is several megabytes, and memory that
 // the system has to give anew is slower than the unpacking. The zero value is ready; it is safe for concurrent use, and
-// keeps what is not in use until the garbage collector takes it.
+// keeps as many of each kind as were in use at once. (A sync.Pool would let the garbage collector have them in between.)
 type Decompressors struct {
-	zstd, xz, buffers sync.Pool
+	zstd    freeList[*zstd.Decoder]
+	xz      freeList[*xz.Reader]
+	buffers freeList[*bufio.Reader]
+}
+
+// freeList holds what is not in use.
+type freeList[T any] struct {
+	mu   sync.Mutex
+	free []T
+}
+
+// get is what was put last; the zero value when there is nothing.
+func (l *freeList[T]) get() (v T) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.free) - 1; n >= 0 {
+		v, l.free = l.free[n], l.free[:n]
+	}
+	return v
+}
+
+func (l *freeList[T]) put(v T) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.free = append(l.free, v)
 }
 
 // open begins to unpack a payload by the header's word for its compressor; "" is gzip, as for rpm. Who closes it may not
@@ -63,7 +87,7 @@ type closedReader struct{}
 func (closedReader) Read([]byte) (int, error) { return 0, errClosed }
 
 func (d *Decompressors) newXZ(r io.Reader) (io.ReadCloser, error) {
-	z, _ := d.xz.Get().(*xz.Reader)
+	z := d.xz.get()
 	var err error
 	if z == nil {
 		z, err = xz.NewReader(r, MaxWindow)
@@ -73,11 +97,11 @@ func (d *Decompressors) newXZ(r io.Reader) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pooled{z, func() { d.xz.Put(z) }}, nil
+	return &pooled{z, func() { d.xz.put(z) }}, nil
 }
 
 func (d *Decompressors) newZstd(r io.Reader) (io.ReadCloser, error) {
-	z, _ := d.zstd.Get().(*zstd.Decoder)
+	z := d.zstd.get()
 	var err error
 	if z == nil {
 		z, err = zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxWindow), zstd.WithDecoderLowmem(true))
@@ -89,14 +113,14 @@ func (d *Decompressors) newZstd(r io.Reader) (io.ReadCloser, error) {
 	}
 	return &pooled{z, func() {
 		if z.Reset(nil) == nil { // lets go of r
-			d.zstd.Put(z)
+			d.zstd.put(z)
 		}
 	}}, nil
 }
 
 // buffered is a reader with a buffer for a payload.
 func (d *Decompressors) buffered(r io.Reader) *bufio.Reader {
-	b, _ := d.buffers.Get().(*bufio.Reader)
+	b := d.buffers.get()
 	if b == nil {
 		return bufio.NewReaderSize(r, payloadBuffer)
 	}

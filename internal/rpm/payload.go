@@ -286,7 +286,7 @@ func (p *Payload) Close() error {
 	}
 	if p.cpio.r != nil {
 		p.cpio.r.Reset(nil)
-		p.with.buffers.Put(p.cpio.r)
+		p.with.buffers.put(p.cpio.r)
 		p.cpio.r = nil
 	}
 	return p.src.Close()

@@ -36,27 +36,23 @@ const (
 	bdbCharKey = "%$sniglet^&\x00"
 )
 
-// WriteBDB writes Packages as a Berkeley DB hash. Numbers and times are as in WriteSQLite. rpm makes the indexes itself,
-// when it is first used on the database.
-func WriteBDB(w io.Writer, packages []Package, tid uint32) error {
+// bdbFile is Packages as a Berkeley DB hash. rpm makes the indexes itself, when it is first used on the database.
+func bdbFile(packages []Package, tid uint32) ([]byte, error) {
 	var blobs [][]byte
 	err := records(packages, tid, func(_ uint32, h *rpm.Header) error {
 		blobs = append(blobs, h.Blob())
 		return nil
 	})
-	if err == nil {
-		err = writeBDB(w, blobs)
-	}
 	if err != nil {
-		return fmt.Errorf("writing bdb rpmdb: %w", err)
+		return nil, err
 	}
-	return nil
+	return bdbPackages(blobs)
 }
 
 // bdbPair is a package's key and the item that stands for its value.
 type bdbPair struct{ key, item []byte }
 
-func writeBDB(w io.Writer, blobs [][]byte) error {
+func bdbPackages(blobs [][]byte) ([]byte, error) {
 	le := binary.LittleEndian
 	buckets := bdbBuckets(len(blobs))
 	size := int64(1+len(buckets)) * bdbPage
@@ -64,7 +60,7 @@ func writeBDB(w io.Writer, blobs [][]byte) error {
 		size += int64(bdbChain(len(b))) * bdbPage
 	}
 	if size > MaxSize {
-		return fmt.Errorf("the database is larger than %d bytes", MaxSize)
+		return nil, fmt.Errorf("the database is larger than %d bytes", MaxSize)
 	}
 	out := make([]byte, (1+len(buckets))*bdbPage, size)
 	items := make([][]byte, len(blobs)+1)
@@ -86,8 +82,7 @@ func writeBDB(w io.Writer, blobs [][]byte) error {
 		writeBDBBucket(out[(1+n)*bdbPage:(2+n)*bdbPage], uint32(n)+1, pairs)
 	}
 	writeBDBMeta(out[:bdbPage], len(out)/bdbPage, len(buckets), id.Sum(nil))
-	_, err := w.Write(out)
-	return err
+	return out, nil
 }
 
 // bdbBuckets spreads the numbers 0 to last over a power of two of buckets, so many that each fits its page.

@@ -265,7 +265,7 @@ func TestIndexRows(t *testing.T) {
 	}
 	// A file trigger without its index.
 	broken := made(t, "gamma", texts(tagTransTriggerName, "/a", "/b"), int32s(tagTransTriggerIdx, 0))
-	if err := WriteSQLite(new(bytes.Buffer), []Package{broken}, 1); !errors.Is(err, ErrPackage) {
+	if _, err := Files(SQLite, []Package{broken}, 1); !errors.Is(err, ErrPackage) {
 		t.Errorf("error %v", err)
 	}
 }

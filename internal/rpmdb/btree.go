@@ -3,6 +3,7 @@ package rpmdb
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // The file format's numbers (https://www.sqlite.org/fileformat2.html).
@@ -244,7 +245,10 @@ func appendVarint(b []byte, v uint64) []byte {
 }
 
 // record builds a row or an index entry: the length and types of its values, then the values.
-type record struct{ types, values []byte }
+type record struct{ types, values, whole []byte }
+
+// reset begins a new one in the memory of the last.
+func (r *record) reset() { r.types, r.values = r.types[:0], r.values[:0] }
 
 func (r *record) null() { r.types = append(r.types, 0) }
 
@@ -284,11 +288,13 @@ func (r *record) integer(v uint32) {
 	}
 }
 
+// bytes are valid until the next call.
 func (r *record) bytes() []byte {
 	n := len(r.types) + 1
 	if n >= 1<<7 { // the length counts itself; three values never need more than two bytes for it
 		n++
 	}
-	b := appendVarint(make([]byte, 0, n+len(r.values)), uint64(n))
-	return append(append(b, r.types...), r.values...)
+	r.whole = appendVarint(slices.Grow(r.whole[:0], n+len(r.values)), uint64(n))
+	r.whole = append(append(r.whole, r.types...), r.values...)
+	return r.whole
 }

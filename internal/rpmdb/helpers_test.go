@@ -85,11 +85,17 @@ func distributionFiles(t testing.TB) []string {
 
 func sqliteBytes(t testing.TB, packages []Package) []byte {
 	t.Helper()
-	var b bytes.Buffer
-	if err := WriteSQLite(&b, packages, testTID); err != nil {
+	return files(t, SQLite, packages)["rpmdb.sqlite"]
+}
+
+// files are the files of a database by name.
+func files(t testing.TB, f Format, packages []Package) map[string][]byte {
+	t.Helper()
+	out, err := Files(f, packages, testTID)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return b.Bytes()
+	return out
 }
 
 func readBytes(t testing.TB, b []byte) []Installed {
@@ -297,25 +303,6 @@ func mustRead(t testing.TB, path string) []byte {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// write writes a database of any format; create is called for each of its files.
-func write(format Format, create func(name string) (io.Writer, error), packages []Package, tid uint32) error {
-	w, err := create(format.FileName())
-	if err != nil {
-		return err
-	}
-	switch format {
-	case NDB:
-		index, err := create("Index.db")
-		if err != nil {
-			return err
-		}
-		return WriteNDB(w, index, packages, tid)
-	case BDB:
-		return WriteBDB(w, packages, tid)
-	}
-	return WriteSQLite(w, packages, tid)
 }
 
 func installTime(p Installed) uint32 {

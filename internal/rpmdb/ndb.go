@@ -39,27 +39,24 @@ const (
 	ndbGeneration = 1
 )
 
-// WriteNDB writes Packages.db and Index.db. Numbers and times are as in WriteSQLite.
-func WriteNDB(headers, index io.Writer, packages []Package, tid uint32) error {
+// ndbFiles are a Packages.db and its Index.db.
+func ndbFiles(packages []Package, tid uint32) (headers, index []byte, err error) {
 	var blobs [][]byte
 	var rows indexRows
-	err := records(packages, tid, func(num uint32, h *rpm.Header) error {
+	err = records(packages, tid, func(num uint32, h *rpm.Header) error {
 		blobs = append(blobs, h.Blob())
 		return rows.add(h, num)
 	})
 	if err == nil {
-		err = writeNDBPackages(headers, blobs)
+		headers, err = ndbPackages(blobs)
 	}
 	if err == nil {
-		err = writeNDBIndex(index, &rows)
+		index, err = ndbIndex(&rows)
 	}
-	if err != nil {
-		return fmt.Errorf("writing ndb rpmdb: %w", err)
-	}
-	return nil
+	return headers, index, err
 }
 
-func writeNDBPackages(w io.Writer, blobs [][]byte) error {
+func ndbPackages(blobs [][]byte) ([]byte, error) {
 	le := binary.LittleEndian
 	pages := (ndbHeader + ndbSlot*len(blobs) + ndbPage) / ndbPage // one slot at least stays free
 	out := make([]byte, 0, pages*ndbPage)
@@ -77,7 +74,7 @@ func writeNDBPackages(w io.Writer, blobs [][]byte) error {
 		block += blocks
 	}
 	if size := int64(block) * ndbBlock; size > MaxSize {
-		return fmt.Errorf("the database is larger than %d bytes", MaxSize)
+		return nil, fmt.Errorf("the database is larger than %d bytes", MaxSize)
 	}
 	for len(out) < pages*ndbPage {
 		out = append(append(out, ndbSlotMagic...), make([]byte, ndbSlot-4)...)
@@ -85,8 +82,7 @@ func writeNDBPackages(w io.Writer, blobs [][]byte) error {
 	for i, b := range blobs {
 		out = appendNDBBlob(out, uint32(i)+1, b)
 	}
-	_, err := w.Write(out)
-	return err
+	return out, nil
 }
 
 // ndbBlobSize is the room that a blob of n bytes takes.
@@ -108,8 +104,8 @@ func appendNDBBlob(out []byte, num uint32, blob []byte) []byte {
 	return append(out, ndbBlobEnd...)
 }
 
-// writeNDBIndex writes the hash tables of all indexes one after another, each on pages of its own.
-func writeNDBIndex(w io.Writer, rows *indexRows) error {
+// ndbIndex are the hash tables of all indexes one after another, each on pages of its own.
+func ndbIndex(rows *indexRows) ([]byte, error) {
 	le := binary.LittleEndian
 	first := make([]byte, 0, ndbPage)
 	first = append(first, ndbIndexMagic...)
@@ -129,13 +125,9 @@ func writeNDBIndex(w io.Writer, rows *indexRows) error {
 		first = append(append(first, ndbIndexSlot...), make([]byte, ndbSlot-4)...)
 	}
 	if len(first)+len(tables) > MaxSize {
-		return fmt.Errorf("the index is larger than %d bytes", MaxSize)
+		return nil, fmt.Errorf("the index is larger than %d bytes", MaxSize)
 	}
-	if _, err := w.Write(first); err != nil {
-		return err
-	}
-	_, err := w.Write(tables)
-	return err
+	return append(first, tables...), nil
 }
 
 // ndbTable is one hash table from keys to packages: a header, slots of key offset and value, the values' overflow, keys.

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os/exec"
 	"path/filepath"
@@ -18,24 +17,6 @@ import (
 	"slim/internal/rpm"
 	"slim/internal/tooltest"
 )
-
-// files are the files of a database by name.
-func files(t testing.TB, f Format, packages []Package) map[string][]byte {
-	t.Helper()
-	out := make(map[string]*bytes.Buffer)
-	create := func(name string) (io.Writer, error) {
-		out[name] = new(bytes.Buffer)
-		return out[name], nil
-	}
-	if err := write(f, create, packages, testTID); err != nil {
-		t.Fatal(err)
-	}
-	named := make(map[string][]byte)
-	for name, b := range out {
-		named[name] = b.Bytes()
-	}
-	return named
-}
 
 func TestFormats(t *testing.T) {
 	for f, names := range map[Format][]string{SQLite: {"rpmdb.sqlite"}, NDB: {"Index.db", "Packages.db"}, BDB: {"Packages"}} {

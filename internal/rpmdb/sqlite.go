@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -48,9 +47,8 @@ func (r *indexRows) add(h *rpm.Header, num uint32) error {
 	return nil
 }
 
-// WriteSQLite writes an rpmdb.sqlite with packages, numbered from 1 in their order. All have the transaction tid, and
-// package i is installed at tid+i, as rpm counts with SOURCE_DATE_EPOCH. The same packages give the same bytes.
-func WriteSQLite(w io.Writer, packages []Package, tid uint32) error {
+// sqliteFile is an rpmdb.sqlite.
+func sqliteFile(packages []Package, tid uint32) ([]byte, error) {
 	expected := 64 * pageSize
 	for _, p := range packages {
 		if p.Header != nil {
@@ -60,8 +58,9 @@ func WriteSQLite(w io.Writer, packages []Package, tid uint32) error {
 	p := newPages(MaxSize, expected)
 	table := tree{pages: p}
 	var rows indexRows
+	var r record
 	err := records(packages, tid, func(num uint32, h *rpm.Header) error {
-		var r record
+		r.reset()
 		r.null() // hnum is the rowid
 		r.blob(h.Blob())
 		table.addRow(int64(num), r.bytes())
@@ -71,7 +70,7 @@ func WriteSQLite(w io.Writer, packages []Package, tid uint32) error {
 		return rows.add(h, num)
 	})
 	if err != nil {
-		return fmt.Errorf("writing rpmdb: %w", err)
+		return nil, err
 	}
 	s := schema{tree: tree{pages: p, schema: true}}
 	s.table("Packages", "CREATE TABLE 'Packages' (hnum INTEGER PRIMARY KEY AUTOINCREMENT,blob BLOB NOT NULL)", table.finish())
@@ -80,14 +79,8 @@ func WriteSQLite(w io.Writer, packages []Package, tid uint32) error {
 		s.index(&indexes[i], rows[i])
 	}
 	s.tree.finish()
-	if p.err != nil {
-		return fmt.Errorf("writing rpmdb: %w", p.err)
-	}
 	writeSQLiteHeader(p.data)
-	if _, err := w.Write(p.data); err != nil {
-		return fmt.Errorf("writing rpmdb: %w", err)
-	}
-	return nil
+	return p.data, p.err
 }
 
 // writeSequence writes the table in which SQLite keeps the last number that AUTOINCREMENT gave.
@@ -129,8 +122,9 @@ func (s *schema) index(x *index, rows []row) {
 		kind = "BLOB"
 	}
 	t := tree{pages: p}
+	var r record
 	for i, v := range rows {
-		var r record
+		r.reset()
 		if x.bytes {
 			r.blob([]byte(v.key))
 		} else {
@@ -161,8 +155,9 @@ func (s *schema) sorted(x *index, column string, rows []row, compare func(a, b r
 		return cmp.Or(compare(rows[a], rows[b]), cmp.Compare(a, b))
 	})
 	t := tree{pages: s.tree.pages, isIndex: true}
+	var r record
 	for i, at := range order {
-		var r record
+		r.reset()
 		value(&r, rows[at])
 		r.integer(at + 1)
 		t.addEntry(r.bytes(), i == len(order)-1)

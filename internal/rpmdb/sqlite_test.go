@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
@@ -205,27 +204,14 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-type failingWriter struct{}
-
-var errFull = errors.New("full")
-
-func (failingWriter) Write([]byte) (int, error) { return 0, errFull }
-
-func TestWriteErrors(t *testing.T) {
-	packages := many(t, 3)
+func TestFilesErrors(t *testing.T) {
 	for _, f := range []Format{SQLite, NDB, BDB} {
-		create := func(string) (io.Writer, error) { return failingWriter{}, nil }
-		if err := write(f, create, packages, 1); !errors.Is(err, errFull) {
+		if got, err := Files(f, []Package{many(t, 1)[0], {}}, 1); !errors.Is(err, ErrPackage) || got != nil {
 			t.Errorf("%s: error %v", f, err)
 		}
-		create = func(string) (io.Writer, error) { return nil, errFull }
-		if err := write(f, create, packages, 1); !errors.Is(err, errFull) {
-			t.Errorf("%s: error %v", f, err)
-		}
-		create = func(string) (io.Writer, error) { return new(bytes.Buffer), nil }
-		if err := write(f, create, []Package{packages[0], {}}, 1); !errors.Is(err, ErrPackage) {
-			t.Errorf("%s: error %v", f, err)
-		}
+	}
+	if _, err := Files(9, nil, 1); err == nil {
+		t.Error("no error for a format that is none")
 	}
 }
 
@@ -342,11 +328,11 @@ func TestReadSQLiteErrors(t *testing.T) {
 	}
 }
 
-func BenchmarkWriteSQLite(b *testing.B) {
+func BenchmarkFiles(b *testing.B) {
 	packages := openPackages(b, distributionFiles(b))
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := WriteSQLite(io.Discard, packages, testTID); err != nil {
+		if _, err := Files(SQLite, packages, testTID); err != nil {
 			b.Fatal(err)
 		}
 	}

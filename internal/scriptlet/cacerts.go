@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"slim/internal/rootfs"
 )
 
 // maxTrustObjects bounds what is read from trust sources.
@@ -138,9 +140,10 @@ const extensionAttributes = " class token modifiable private label value public-
 // trustSource is a directory of trust sources, one token of p11-kit's: its certificates in the order in which they are read.
 type trustSource struct {
 	say     func(format string, args ...any) // messages, as p11-kit prints them
-	count   *int
-	flag    string // "anchors" or "blocklist" while a file there is read
-	name    string // base name of that file
+	said    []string                         // them
+	count   int                              // of what was read
+	flag    string                           // "anchors" or "blocklist" while a file there is read
+	name    string                           // base name of that file
 	objects []*trustObject
 	attach  []attachedExtension
 }
@@ -151,11 +154,18 @@ type attachedExtension struct {
 	bad bool
 }
 
-// readTrustSource reads the files of a directory, then those of its anchors and its blocklist, each sorted by name. (The
-// order of p11-kit is that of readdir(3).) A path to a file is read as an anchor.
-func readTrustSource(f *FS, root string, count *int, say func(string, ...any)) (*trustSource, error) {
-	s := &trustSource{say: say, count: count}
-	for _, dir := range []string{root, root + "/anchors", root + "/blocklist"} {
+// trustFile is a file of a directory of trust sources.
+type trustFile struct {
+	path, flag string
+	node       *rootfs.Node
+}
+
+// trustFiles are the files of a directory, then those of its anchors and its blocklist, each sorted by name. (The order of
+// p11-kit is that of readdir(3).) A path to a file is read as an anchor.
+func trustFiles(f *FS, root string) ([]trustFile, error) {
+	var out []trustFile
+	for _, flag := range []string{"", "anchors", "blocklist"} {
+		dir := path.Join(root, flag)
 		n, err := f.Stat("/", dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -163,17 +173,11 @@ func readTrustSource(f *FS, root string, count *int, say func(string, ...any)) (
 		if err != nil {
 			return nil, err
 		}
-		s.flag = strings.TrimPrefix(dir[len(root):], "/")
 		if !n.IsDir() {
-			if dir == root {
-				s.flag = "anchors"
+			if flag == "" {
+				return []trustFile{{dir, "anchors", n}}, nil
 			}
-			if err := s.readFile(f, dir); err != nil {
-				return nil, err
-			}
-			if dir == root {
-				break
-			}
+			out = append(out, trustFile{dir, flag, n})
 			continue
 		}
 		names, err := f.ReadDir("/", dir)
@@ -181,18 +185,65 @@ func readTrustSource(f *FS, root string, count *int, say func(string, ...any)) (
 			return nil, err
 		}
 		for _, name := range names {
-			n, err := f.Stat("/", path.Join(dir, name))
-			if err != nil || n.IsDir() {
-				continue
+			p := path.Join(dir, name)
+			if n, err := f.Stat("/", p); err == nil && !n.IsDir() {
+				out = append(out, trustFile{p, flag, n})
 			}
-			if err := s.readFile(f, path.Join(dir, name)); err != nil {
-				return nil, err
-			}
+		}
+	}
+	return out, nil
+}
+
+// readTrustSource reads the files below a directory. Those of packages do not change: where there are no others, they are
+// read once, and say what they said. update-ca-trust(8) asks for them half a dozen times.
+func readTrustSource(f *FS, root string, count *int, say func(string, ...any)) (*trustSource, error) {
+	files, err := trustFiles(f, root)
+	if err != nil {
+		return nil, err
+	}
+	var key strings.Builder
+	packaged := true
+	for _, file := range files {
+		packaged = packaged && file.node.Package >= 0 && file.node.HardTo == ""
+		fmt.Fprintln(&key, file.path, file.node.Package, file.node.File)
+	}
+	s := f.trust[key.String()]
+	if s != nil && packaged {
+		for _, message := range s.said {
+			say("%s", message)
+		}
+	} else if s, err = readTrustFiles(f, files, say); err != nil {
+		return nil, err
+	} else if packaged {
+		if f.trust == nil {
+			f.trust = map[string]*trustSource{}
+		}
+		f.trust[key.String()] = s
+	}
+	if *count += s.count; *count > maxTrustObjects {
+		return nil, tooMuchTrust()
+	}
+	return s, nil
+}
+
+func readTrustFiles(f *FS, files []trustFile, say func(string, ...any)) (*trustSource, error) {
+	s := &trustSource{}
+	s.say = func(format string, args ...any) {
+		message := fmt.Sprintf(format, args...)
+		s.said = append(s.said, message)
+		say("%s", message)
+	}
+	for _, file := range files {
+		s.flag = file.flag
+		if err := s.readFile(f, file.path); err != nil {
+			return nil, err
 		}
 	}
 	s.join()
 	return s, nil
 }
+
+func tooMuchTrust() error { return &Limit{fmt.Sprintf("%d certificates", maxTrustObjects)} }
 
 func (s *trustSource) readFile(f *FS, p string) error {
 	b, err := f.ReadFile("/", p)
@@ -201,8 +252,8 @@ func (s *trustSource) readFile(f *FS, p string) error {
 	}
 	s.name = path.Base(p)
 	for _, a := range s.parse(b) {
-		if *s.count++; *s.count > maxTrustObjects {
-			return &Limit{fmt.Sprintf("%d certificates", maxTrustObjects)}
+		if s.count++; s.count > maxTrustObjects {
+			return tooMuchTrust()
 		}
 		if !s.add(a) {
 			s.say("couldn't load file into objects: %s", p)

@@ -29,10 +29,11 @@ type FS struct {
 	content Content
 	now     int64
 
-	refused   error                // what has to end everything: a read of random numbers, content that cannot be read
-	carriers  map[string]bool      // paths that may carry the content of hard links; nil until somebody asks
-	libraries map[fileKey]*elfFile // what the dynamic loader's tools read of packages' files, which do not change
-	loaders   map[fileKey]*loader  // what was found out about programs of packages
+	refused   error                   // what has to end everything: a read of random numbers, content that cannot be read
+	carriers  map[string]bool         // paths that may carry the content of hard links; nil until somebody asks
+	libraries map[fileKey]*elfFile    // what the dynamic loader's tools read of packages' files, which do not change
+	loaders   map[fileKey]*loader     // what was found out about programs of packages
+	trust     map[string]*trustSource // what was read of them, by paths and files
 }
 
 // NewFS makes a tree a file system. now, in seconds since 1970, dates what is written.
@@ -99,14 +100,21 @@ func (f *FS) Exists(dir, p string) bool {
 
 // Open reads a regular file; /dev/null is empty. The caller closes it.
 func (f *FS) Open(dir, p string) (io.ReadCloser, error) {
+	r, _, err := f.open(dir, p)
+	return r, err
+}
+
+// open is Open, and the node that is read.
+func (f *FS) open(dir, p string) (io.ReadCloser, *rootfs.Node, error) {
 	if err := f.checkRandom(dir, p); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	n, err := f.find("open", dir, p, true)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return f.OpenNode(n)
+	r, err := f.OpenNode(n)
+	return r, n, err
 }
 
 func randomDevices() []string {
@@ -195,12 +203,12 @@ func (w *watchedAt) ReadAt(b []byte, off int64) (int, error) {
 
 // ReadFile is the whole content of a file of at most MaxFileSize bytes.
 func (f *FS) ReadFile(dir, p string) ([]byte, error) {
-	r, err := f.Open(dir, p)
+	r, n, err := f.open(dir, p)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	b, err := io.ReadAll(io.LimitReader(r, MaxFileSize+1))
+	b, err := readSized(r, n.Size, MaxFileSize+1)
 	if err == nil && len(b) > MaxFileSize {
 		err = fmt.Errorf("more than %d bytes", MaxFileSize)
 	}
@@ -208,6 +216,14 @@ func (f *FS) ReadFile(dir, p string) ([]byte, error) {
 		return nil, pathError("read", p, err)
 	}
 	return b, nil
+}
+
+// readSized reads at most limit bytes. size is how many there will be, as far as is known.
+func readSized(r io.Reader, size, limit int64) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(min(size, limit)) + bytes.MinRead)
+	_, err := b.ReadFrom(io.LimitReader(r, limit))
+	return b.Bytes(), err
 }
 
 // WriteFile makes or replaces the content of a file. One that is there keeps its mode and owner; a new one is root's with

@@ -182,7 +182,7 @@ func (l *ldconfig) findLoader() (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		b, err := io.ReadAll(io.LimitReader(r, maxLoaderSize))
+		b, err := readSized(r, n.Size, maxLoaderSize)
 		if closeErr := r.Close(); err == nil {
 			err = closeErr
 		}
