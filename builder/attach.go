@@ -234,21 +234,18 @@ func (a *attaching) kept(ctx context.Context, d *described, name string, make fu
 }
 
 // read fills in the bill of materials of a built image, with the checksums and places of its packages' files.
-func (a *attaching) read(ctx context.Context, d *described) (err error) {
+func (a *attaching) read(ctx context.Context, d *described) error {
 	if d.doc != nil {
 		return nil
 	}
-	v, err := openImage(ctx, d.image.Image, a.work)
-	if err != nil {
-		return err
+	doc := d.image.doc
+	if doc == nil {
+		var err error
+		if doc, err = a.readImage(ctx, d); err != nil {
+			return err
+		}
 	}
-	defer func() { err = errors.Join(err, v.close()) }()
-	o := a.options
-	o.Epoch = nil // the image is dated by it
-	doc, err := v.bill(a.Name, o)
-	if err != nil {
-		return err
-	}
+	doc.Name, doc.Digest, doc.Version, doc.Created = a.Name, d.digest, a.options.Version, d.image.Created
 	for k := range doc.Packages {
 		if f, ok := d.files[doc.Packages[k].NEVRA.String()]; ok {
 			doc.Packages[k].Checksum, doc.Packages[k].Location = f.Checksum, f.URL
@@ -256,6 +253,16 @@ func (a *attaching) read(ctx context.Context, d *described) (err error) {
 	}
 	d.doc = doc
 	return nil
+}
+
+// readImage reads the bill of materials off an image.
+func (a *attaching) readImage(ctx context.Context, d *described) (doc *sbom.Document, err error) {
+	v, err := openImage(ctx, d.image.Image, a.work)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, v.close()) }()
+	return v.bill(a.Name, a.options, map[string]sbom.File{})
 }
 
 // lockedFile is what the lock knows of a package's file.

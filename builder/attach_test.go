@@ -27,7 +27,7 @@ import (
 )
 
 // mirroredRecipe is one whose repository has an address with a password in it, and is read from a mirror.
-func mirroredRecipe(t *testing.T, packages string) *Recipe {
+func mirroredRecipe(t *testing.T, packages, more string) *Recipe {
 	t.Helper()
 	shared := tooltest.Shared(t)
 	text := fmt.Sprintf(`name: attached
@@ -39,7 +39,8 @@ repository:
   gpgkey: [%s/distro/RPM-GPG-KEY-slimtest]
 platforms: [linux/amd64]
 packages: [%s]
-`, shared, packages)
+%s
+`, shared, packages, more)
 	file := filepath.Join(t.TempDir(), "attached.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
 		t.Fatal(err)
@@ -54,7 +55,7 @@ packages: [%s]
 // TestAttachedBills reads the bills of materials of a built image by the libraries of their makers, and compares their
 // packages with the files in the repository.
 func TestAttachedBills(t *testing.T) {
-	img := buildRecipe(t, mirroredRecipe(t, "zlib"), Options{})
+	img := buildRecipe(t, mirroredRecipe(t, "zlib", ""), Options{})
 	attached, err := img.attachments(context.Background(), &AttachOptions{SBOMs: []SBOMFormat{SPDX, CycloneDX}}, Options{})
 	if err != nil || len(attached) != 2 {
 		t.Fatal(len(attached), err)
@@ -295,5 +296,43 @@ func TestToolAttach(t *testing.T) {
 	m, err := list.IndexManifest()
 	if err != nil || len(m.Manifests) != 2 {
 		t.Errorf("attached to the index: %+v, %v", m, err)
+	}
+}
+
+// TestBillOfBuild: what a build says of its image is what is read off the image: when the image was known without it, from
+// checksums that are known, and for a recipe that keeps what the others stripped.
+func TestBillOfBuild(t *testing.T) {
+	const packages = "bash, coreutils, ca-certificates, shadow-utils, glibc-minimal-langpack"
+	cache := t.TempDir()
+	for _, strip := range []string{"", "strip: {paths: [/usr/bin/env]}\n", "strip: {docs: false, locales: all}\n"} {
+		r := mirroredRecipe(t, packages, strip)
+		what := AttachOptions{SBOMs: []SBOMFormat{SPDX}, Provenance: true}
+		documents := func(o Options) []Attachment {
+			img := buildRecipe(t, r, o)
+			if (img.Platforms[0].doc != nil) != o.Bill {
+				t.Fatalf("with Bill %v: %v", o.Bill, img.Platforms[0].doc)
+			}
+			made, err := img.attachments(context.Background(), &what, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return made
+		}
+		where := t.TempDir() // of what is read off the image
+		if strip == "" {
+			where = cache
+		}
+		want := documents(Options{CacheDir: where})
+		if err := os.RemoveAll(filepath.Join(cache, "kept", kindBill)); err != nil {
+			t.Fatal(err)
+		}
+		got := documents(Options{CacheDir: cache, Bill: true})
+		same := func(a, b Attachment) bool { return bytes.Equal(a.Content, b.Content) && a.Subject == b.Subject }
+		if !slices.EqualFunc(want, got, same) {
+			t.Errorf("strip %q: built\n%.2000s\nread\n%.2000s", strip, got[0].Content, want[0].Content)
+		}
+		if n := bytes.Count(got[0].Content, []byte(`"fileName"`)); n < 300 {
+			t.Errorf("%d files", n)
+		}
 	}
 }

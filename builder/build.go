@@ -12,11 +12,13 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 
 	"slim/internal/fetch"
 	"slim/internal/image"
 	"slim/internal/rootfs"
 	"slim/internal/rpm"
+	"slim/internal/sbom"
 	"slim/internal/trim"
 )
 
@@ -49,6 +51,8 @@ type PlatformImage struct {
 	Stripped []Stripped
 	// Unevaluated are the scriptlets that the recipe skips: what they would have made is missing in the image.
 	Unevaluated []Scriptlet
+
+	doc *sbom.Document // what is in it; nil where it was not asked for, or the image was known
 }
 
 // Layer is one layer: Packages are the NEVRAs it holds files of.
@@ -170,7 +174,7 @@ func (i *Image) platform(ctx context.Context, client *fetch.Client, r *Recipe, l
 	if err != nil {
 		return nil, err
 	}
-	if result == nil {
+	if result == nil || o.Bill && !result.Billed { // to make it again is quicker than to read all of it for the bill
 		if result, layers, err = i.assemble(ctx, client, r, lock, p, keys, o); err != nil {
 			return nil, err
 		}
@@ -185,7 +189,7 @@ func (i *Image) platform(ctx context.Context, client *fetch.Client, r *Recipe, l
 	}
 	out := &PlatformImage{
 		Platform: p, Created: time.Unix(o.epoch(l), 0).UTC(), Packages: l.Packages, Layers: layers, Signers: result.Signers, Stripped: result.Stripped,
-		Unevaluated: result.Unevaluated,
+		Unevaluated: result.Unevaluated, doc: result.doc,
 	}
 	out.Image, err = image.New(*spec(r, result.User, out, o))
 	return out, err
@@ -219,7 +223,7 @@ func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l
 	if err != nil {
 		return nil, nil, err
 	}
-	out := &known{}
+	out := &known{Billed: o.Bill}
 	remark := func(message string) {
 		out.Remarks = append(out.Remarks, message)
 		o.Report.Report(Event{Phase: PhaseTree, Message: message})
@@ -240,8 +244,19 @@ func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l
 		return nil, nil, err
 	}
 	out.Signers, out.Stripped, out.Unevaluated = signers(set.packages), t.stripped(), t.unevaluated()
-	layers, err := writeLayers(ctx, packer, parts, below, o)
-	if err != nil {
+	var layers []Layer
+	group, inner := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		layers, err = writeLayers(inner, packer, parts, below, o)
+		return err
+	})
+	if o.Bill {
+		group.Go(func() (err error) {
+			out.doc, err = t.bill(inner, o.jobs())
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
 		return nil, nil, err
 	}
 	out.Reads, err = contents.keepReads()

@@ -26,7 +26,7 @@ func openDirectory(ctx context.Context, dir string) (*view, error) {
 		return nil, err
 	}
 	w := &directoryWalk{ctx: ctx, root: root, inodes: map[inodeID]string{}}
-	v := &view{close: root.Close, at: func(n *rootfs.Node) (readerAt, error) { return openRegular(root, n.Path) }}
+	v := &view{close: root.Close, open: openNode, at: func(n *rootfs.Node) (readerAt, error) { return openRegular(root, n.Path) }}
 	err = w.add("/")
 	if err == nil {
 		slices.SortFunc(w.nodes, func(a, b *rootfs.Node) int { return strings.Compare(a.Path, b.Path) })

@@ -11,6 +11,7 @@ import (
 	"slim/internal/fetch"
 	"slim/internal/image"
 	"slim/internal/rpm"
+	"slim/internal/sbom"
 )
 
 // kindImage is the kind of the cache's entries that say what came of a build before.
@@ -29,6 +30,9 @@ type known struct {
 	Unevaluated []Scriptlet
 	Remarks     []string // said again
 	Reads       []string // keys of what was read of packages, for a build of which something has changed
+	Billed      bool     // its bill of materials was made, and what was made of that may be in the cache
+
+	doc *sbom.Document // of Options.Bill; it is not kept here
 }
 
 type knownLayer struct {

@@ -17,6 +17,7 @@ type Options struct {
 	WorkDir  string   // for spool files; "" is the system's directory for temporary files
 	Jobs     int      // tasks at once; 0 is one a processor
 	Offline  bool     // fetch nothing over the network
+	Bill     bool     // have Build make the bill of materials, which Deliver otherwise reads off the image when it needs one
 	Epoch    *int64   // SOURCE_DATE_EPOCH, seconds since 1970; nil is the newest build time of the packages
 	Version  string   // slim's own, for the image's history
 	Builtin  fs.FS    // recipes and keys that builtin: names; nil for none

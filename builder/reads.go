@@ -39,15 +39,19 @@ func (c *contents) readsOf(pkg *rpm.Package) (*reads, error) {
 	if r, ok := c.reads[pkg]; ok || c.cache == nil {
 		return r, nil
 	}
-	id := pkg.FileSHA256()
-	if id == "" {
-		id = "header " + pkg.HeaderSHA256() // which has the digest of the payload: see rpm.PackageFile.VerifyHead
-	}
-	r := &reads{key: hexSHA256([]byte("reads of " + id)), spans: map[spanAt][]byte{}}
+	r := &reads{key: hexSHA256([]byte("reads of " + contentID(pkg))), spans: map[spanAt][]byte{}}
 	c.reads[pkg] = r
 	b, err := readKept(c.cache, kindReads, r.key, 2*maxReads)
 	r.parse(b, len(pkg.Files()))
 	return r, err
+}
+
+// contentID names what the files of a package hold.
+func contentID(pkg *rpm.Package) string {
+	if id := pkg.FileSHA256(); id != "" {
+		return id
+	}
+	return "header " + pkg.HeaderSHA256() // which has the digest of the payload: see rpm.PackageFile.VerifyHead
 }
 
 // add takes in what was read.

@@ -503,7 +503,7 @@ func (t *root) read(p string) ([]byte, error) {
 	}
 	open := t.content
 	if n.Package < 0 {
-		open = func(n *rootfs.Node) (io.ReadCloser, error) { return n.Open() }
+		open = openNode
 	}
 	r, err := open(n)
 	if err != nil {

@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -58,7 +59,7 @@ func SBOM(ctx context.Context, reference string, o SBOMOptions) (any, error) {
 		if platforms = append(platforms, v.platform); len(platforms) > 1 {
 			return nil
 		}
-		d, err := v.bill(nameOf(reference), o.Options)
+		d, err := v.bill(nameOf(reference), o.Options, map[string]sbom.File{})
 		if err != nil {
 			return fmt.Errorf("describing %s: %w", reference, err)
 		}
@@ -82,8 +83,8 @@ func (f SBOMFormat) of(d *sbom.Document) any {
 	return d.SPDX()
 }
 
-// bill describes what is in the image.
-func (v *view) bill(name string, o Options) (*sbom.Document, error) {
+// bill describes what is in the image. sums are those contents, by path, whose checksums are known; others are read.
+func (v *view) bill(name string, o Options, sums map[string]sbom.File) (*sbom.Document, error) {
 	d, err := v.database()
 	if err != nil {
 		return nil, err
@@ -95,7 +96,7 @@ func (v *view) bill(name string, o Options) (*sbom.Document, error) {
 	if err := v.readOS(&doc.OS); err != nil {
 		return nil, err
 	}
-	b := &billing{view: v, sums: map[string]sbom.File{}}
+	b := &billing{view: v, sums: sums}
 	newest := int64(0)
 	for _, i := range d.packages {
 		if audit.IsKey(i.Header) {
@@ -133,6 +134,27 @@ func nameOf(reference string) string {
 		return filepath.Base(ref.Path) + ":" + ref.Tag
 	}
 	return filepath.Base(ref.Path)
+}
+
+// bill is the bill of materials of the finished tree, as who reads the image writes it, without what the image says.
+func (t *root) bill(ctx context.Context, jobs int) (*sbom.Document, error) {
+	sums, err := t.sums(ctx, jobs)
+	if err != nil {
+		return nil, err
+	}
+	v := &view{tree: t.tree, open: t.open, at: func(n *rootfs.Node) (readerAt, error) {
+		r, err := t.open(n)
+		if err != nil {
+			return nil, err
+		}
+		defer r.Close()
+		b, err := io.ReadAll(r)
+		return struct {
+			io.ReaderAt
+			io.Closer
+		}{bytes.NewReader(b), io.NopCloser(nil)}, err
+	}}
+	return v.bill("", Options{Epoch: &t.epoch}, sums)
 }
 
 func (v *view) readOS(os *sbom.OS) error {
@@ -191,7 +213,7 @@ func (b *billing) file(at string, n *rootfs.Node) (sbom.File, error) {
 	}
 	f, ok := b.sums[carrier]
 	if !ok {
-		r, err := n.Open()
+		r, err := b.open(n)
 		if err != nil {
 			return f, err
 		}

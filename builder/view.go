@@ -22,7 +22,8 @@ type view struct {
 	manifest *v1.Manifest
 	config   *v1.ConfigFile // nil for a plain root
 	tree     *rootfs.Tree
-	at       func(n *rootfs.Node) (readerAt, error) // a regular file's content
+	open     func(n *rootfs.Node) (io.ReadCloser, error) // a regular file's content, from its beginning
+	at       func(n *rootfs.Node) (readerAt, error)      // a regular file's content
 	close    func() error
 	found    *database // by database()
 }
@@ -105,7 +106,7 @@ func chosenImages(a store.Artifact, reference string, platforms []Platform) ([]v
 }
 
 func openImage(ctx context.Context, img v1.Image, work string) (*view, error) {
-	v := &view{}
+	v := &view{open: openNode}
 	digest, err := img.Digest()
 	if err != nil {
 		return nil, err
@@ -188,13 +189,16 @@ func (v *view) read(p string) ([]byte, error) {
 	if n == nil || !n.IsRegular() {
 		return nil, nil
 	}
-	r, err := n.Open()
+	r, err := v.open(n)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
 	return io.ReadAll(io.LimitReader(r, maxAccountsFile))
 }
+
+// openNode reads a node that has its content with it.
+func openNode(n *rootfs.Node) (io.ReadCloser, error) { return n.Open() }
 
 // accounts are the users and groups of the root.
 func (v *view) accounts() (*rootfs.Accounts, error) {
