@@ -12,7 +12,6 @@ import (
 	"slices"
 	"sort"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -128,16 +127,12 @@ func listTree(t *testing.T, root string) map[string]testPath {
 	t.Helper()
 	out := map[string]testPath{}
 	linked := map[uint64][]string{}
-	err := filepath.WalkDir(root, func(at string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(at string, _ fs.DirEntry, err error) error {
 		if err != nil || at == root {
 			return err
 		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		st := info.Sys().(*syscall.Stat_t)
-		p := testPath{mode: st.Mode, uid: st.Uid, gid: st.Gid}
+		st := tooltest.Lstat(t, at)
+		p := testPath{mode: st.Mode, uid: st.UID, gid: st.GID, caps: st.Capabilities}
 		name := strings.TrimPrefix(at, root)
 		switch st.Mode & rpm.ModeType {
 		case rpm.ModeRegular:
@@ -145,11 +140,7 @@ func listTree(t *testing.T, root string) map[string]testPath {
 			if err != nil {
 				return err
 			}
-			p.content, p.mtime = contentOrDigest(content), info.ModTime().Unix()
-			caps := make([]byte, 64)
-			if n, err := syscall.Getxattr(at, "security.capability", caps); err == nil {
-				p.caps = string(caps[:n])
-			}
+			p.content, p.mtime = contentOrDigest(content), st.MTime
 			if st.Nlink > 1 {
 				linked[st.Ino] = append(linked[st.Ino], name)
 			}

@@ -272,7 +272,7 @@ func TestELFFileOfAStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := hostNode(filepath.Dir(program), program)
+	n, err := hostNode(t, filepath.Dir(program), program)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,12 +14,12 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"slim/internal/rootfs"
+	"slim/internal/rpm"
 	"slim/internal/tooltest"
 )
 
@@ -79,7 +79,7 @@ func hostTree(t testing.TB, dir string) *rootfs.Tree {
 		if err != nil || p == dir {
 			return err
 		}
-		n, err := hostNode(dir, p)
+		n, err := hostNode(t, dir, p)
 		if err != nil || n == nil {
 			return err
 		}
@@ -91,12 +91,12 @@ func hostTree(t testing.TB, dir string) *rootfs.Tree {
 	return tree
 }
 
-func hostNode(dir, p string) (*rootfs.Node, error) {
-	var st syscall.Stat_t
-	if err := syscall.Lstat(p, &st); err != nil {
-		return nil, err
-	}
-	n := &rootfs.Node{Package: -1, Path: strings.TrimPrefix(p, dir), Mode: st.Mode, UID: st.Uid, GID: st.Gid, MTime: st.Mtim.Sec}
+const modeSocket = 0o140000
+
+func hostNode(t testing.TB, dir, p string) (*rootfs.Node, error) {
+	t.Helper()
+	st := tooltest.Lstat(t, p)
+	n := &rootfs.Node{Package: -1, Path: strings.TrimPrefix(p, dir), Mode: st.Mode, UID: st.UID, GID: st.GID, MTime: st.MTime}
 	switch {
 	case n.IsSymlink():
 		link, err := os.Readlink(p)
@@ -114,7 +114,7 @@ func hostNode(dir, p string) (*rootfs.Node, error) {
 			}
 			n.Open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
 		}
-	case st.Mode&syscall.S_IFMT == syscall.S_IFSOCK:
+	case st.Mode&rpm.ModeType == modeSocket:
 		return nil, nil
 	default:
 		n.Major, n.Minor = uint32(st.Rdev>>8&0xfff), uint32(st.Rdev&0xff)

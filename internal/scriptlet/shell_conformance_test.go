@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -121,7 +120,7 @@ func newBashRoot(t *testing.T) *bashRoot {
 	for l, target := range map[string]string{"/bin": "usr/bin", "/sbin": "usr/sbin", "/usr/bin/sh": "bash"} {
 		must(os.Symlink(target, filepath.Join(r.dir, l)))
 	}
-	if err := syscall.Mknod(filepath.Join(r.dir, "dev/null"), syscall.S_IFCHR|0o666, 1<<8|3); err != nil {
+	if err := exec.Command("mknod", "-m", "666", filepath.Join(r.dir, "dev/null"), "c", "1", "3").Run(); err != nil {
 		t.Skip("skipped: needs to make devices")
 	}
 	r.walk(t, func(p string, _ fs.DirEntry) { r.base[p] = true })
@@ -162,7 +161,7 @@ func (r *bashRoot) run(t *testing.T, body string, files map[string]string) strin
 	cmd := exec.CommandContext(ctx, "/bin/sh", scriptName, "1")
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + scriptPath, "HOME=/root"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: r.dir}
+	tooltest.Chroot(t, cmd, r.dir)
 	out, err := cmd.Output()
 	if err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)

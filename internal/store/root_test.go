@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"slim/internal/rootfs"
 	"slim/internal/rpm"
 	"slim/internal/store"
+	"slim/internal/tooltest"
 )
 
 var pingCaps = []byte("\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")
@@ -58,8 +58,8 @@ func list(t *testing.T, dir string) string {
 			return err
 		}
 		rel, _ := filepath.Rel(dir, p)
-		st := info.Sys().(*syscall.Stat_t)
-		fmt.Fprintf(&b, "%s %v %d:%d %d", rel, info.Mode(), st.Uid, st.Gid, info.ModTime().Unix())
+		st := tooltest.Lstat(t, p)
+		fmt.Fprintf(&b, "%s %v %d:%d %d", rel, info.Mode(), st.UID, st.GID, st.MTime)
 		switch {
 		case info.Mode().IsRegular():
 			c, err := os.ReadFile(p)
@@ -131,7 +131,7 @@ func again(t *testing.T) {
 	cmd := exec.Command(d+"/test", "-test.run=^"+t.Name()+"$")
 	cmd.Dir = d
 	cmd.Env = []string{"TMPDIR=" + d, "HOME=" + d}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	tooltest.AsNobody(t, cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("as nobody: %v\n%s", err, out)
 	}

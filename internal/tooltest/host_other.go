@@ -1,0 +1,31 @@
+//go:build !linux
+
+package tooltest
+
+import (
+	"os/exec"
+	"testing"
+)
+
+type Stat struct {
+	Mode, UID, GID   uint32
+	Size, MTime      int64
+	Nlink, Ino, Rdev uint64
+	Capabilities     string
+}
+
+func Lstat(t testing.TB, _ string) Stat {
+	t.Helper()
+	missing(t, "Linux")
+	return Stat{}
+}
+
+func Chroot(t testing.TB, _ *exec.Cmd, _ string) {
+	t.Helper()
+	missing(t, "Linux")
+}
+
+func AsNobody(t testing.TB, _ *exec.Cmd) {
+	t.Helper()
+	missing(t, "Linux")
+}
