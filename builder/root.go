@@ -510,8 +510,5 @@ func (t *root) read(p string) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	var b bytes.Buffer
-	b.Grow(int(min(n.Size, maxAccountsFile)) + bytes.MinRead)
-	_, err = b.ReadFrom(io.LimitReader(r, maxAccountsFile))
-	return b.Bytes(), err
+	return rootfs.ReadSized(r, n.Size, maxAccountsFile)
 }

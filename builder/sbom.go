@@ -18,6 +18,7 @@ import (
 	"slim/internal/audit"
 	"slim/internal/rootfs"
 	"slim/internal/rpm"
+	"slim/internal/rpmdb"
 	"slim/internal/sbom"
 	"slim/internal/store"
 )
@@ -148,7 +149,7 @@ func (t *root) bill(ctx context.Context, jobs int) (*sbom.Document, error) {
 			return nil, err
 		}
 		defer r.Close()
-		b, err := io.ReadAll(r)
+		b, err := rootfs.ReadSized(r, n.Size, rpmdb.MaxSize)
 		return struct {
 			io.ReaderAt
 			io.Closer

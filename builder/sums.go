@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -91,9 +92,10 @@ func (c *contents) sumUp(pkg *rpm.Package, missing map[int]bool, all []fileSums)
 	return nil
 }
 
-// sums are the checksums of what packages have in the finished tree, by path; paths and the rest are not in them.
+// sums are the checksums of what packages have in the finished tree, by path.
 func (t *root) sums(ctx context.Context, jobs int) (map[string]sbom.File, error) {
-	found := make([]map[string]sbom.File, len(t.packages))
+	all := map[string]sbom.File{}
+	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(jobs)
 	for i, pkg := range t.packages {
@@ -112,22 +114,15 @@ func (t *root) sums(ctx context.Context, jobs int) (map[string]sbom.File, error)
 			if err != nil {
 				return err
 			}
-			found[i] = make(map[string]sbom.File, len(nodes))
+			mu.Lock()
+			defer mu.Unlock()
 			for k, n := range nodes {
 				s := &sums[files[k]]
-				found[i][n.Path] = sbom.File{SHA1: hex.EncodeToString(s.sha1[:]), SHA256: hex.EncodeToString(s.sha256[:])}
+				all[n.Path] = sbom.File{SHA1: hex.EncodeToString(s.sha1[:]), SHA256: hex.EncodeToString(s.sha256[:])}
 			}
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	all := map[string]sbom.File{}
-	for _, m := range found {
-		for p, f := range m {
-			all[p] = f
-		}
-	}
-	return all, nil
+	err := group.Wait()
+	return all, err
 }

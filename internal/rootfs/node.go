@@ -3,6 +3,7 @@
 package rootfs
 
 import (
+	"bytes"
 	"io"
 
 	"slim/internal/rpm"
@@ -56,3 +57,12 @@ func (n *Node) Perm() uint32 { return n.Mode & 0o7777 }
 
 // IsImplied reports whether n is a directory that nobody made for its own sake: it is there for what is in it.
 func (n *Node) IsImplied() bool { return n.implied }
+
+// ReadSized reads r to its end, but at most limit bytes. size is how many there will be, as far as is known: memory for them
+// is taken at once.
+func ReadSized(r io.Reader, size, limit int64) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(min(size, limit)) + bytes.MinRead)
+	_, err := b.ReadFrom(io.LimitReader(r, limit))
+	return b.Bytes(), err
+}

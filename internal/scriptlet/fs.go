@@ -208,7 +208,7 @@ func (f *FS) ReadFile(dir, p string) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	b, err := readSized(r, n.Size, MaxFileSize+1)
+	b, err := rootfs.ReadSized(r, n.Size, MaxFileSize+1)
 	if err == nil && len(b) > MaxFileSize {
 		err = fmt.Errorf("more than %d bytes", MaxFileSize)
 	}
@@ -216,14 +216,6 @@ func (f *FS) ReadFile(dir, p string) ([]byte, error) {
 		return nil, pathError("read", p, err)
 	}
 	return b, nil
-}
-
-// readSized reads at most limit bytes. size is how many there will be, as far as is known.
-func readSized(r io.Reader, size, limit int64) ([]byte, error) {
-	var b bytes.Buffer
-	b.Grow(int(min(size, limit)) + bytes.MinRead)
-	_, err := b.ReadFrom(io.LimitReader(r, limit))
-	return b.Bytes(), err
 }
 
 // WriteFile makes or replaces the content of a file. One that is there keeps its mode and owner; a new one is root's with

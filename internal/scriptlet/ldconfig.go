@@ -182,7 +182,7 @@ func (l *ldconfig) findLoader() (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		b, err := readSized(r, n.Size, maxLoaderSize)
+		b, err := rootfs.ReadSized(r, n.Size, maxLoaderSize)
 		if closeErr := r.Close(); err == nil {
 			err = closeErr
 		}
