@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"reflect"
+	"runtime"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -43,6 +44,7 @@ func (w *AttachOptions) none() bool { return len(w.SBOMs) == 0 && !w.Provenance 
 // documents are the attachments of a built image, made once for several destinations.
 func (i *Image) documents(ctx context.Context, what AttachOptions, o Options) ([]Attachment, error) {
 	if i.attached == nil || !reflect.DeepEqual(i.attachedAs, what) {
+		runtime.GC() // what the build held is of no use any more, and documents of many files take as much again
 		made, err := i.attachments(ctx, &what, o)
 		if err != nil {
 			return nil, err
