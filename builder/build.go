@@ -259,6 +259,7 @@ func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l
 	if err := group.Wait(); err != nil {
 		return nil, nil, err
 	}
+	out.Sums = slices.Sorted(slices.Values(contents.summed))
 	out.Reads, err = contents.keepReads()
 	return out, layers, err
 }

@@ -152,7 +152,7 @@ func cacheGroup(kind string) string {
 	switch kind {
 	case kindImage, kindSent, image.KindLayer:
 		return "records" // all that an unchanged image needs
-	case kindHead, kindReads, fetch.KindBeginning:
+	case kindHead, kindReads, kindSums, fetch.KindBeginning:
 		return "packages"
 	case image.KindSegment:
 		return "segments"

@@ -28,6 +28,7 @@ type contents struct {
 	reads    map[*rpm.Package]*reads
 	left     map[*rpm.Package][]int // files that nobody is expected to ask for
 	payloads map[*rpm.Package]*unpacked
+	summed   []string // keys of checksums that were asked for
 	file     *os.File
 	end      int64
 }

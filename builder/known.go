@@ -30,6 +30,7 @@ type known struct {
 	Unevaluated []Scriptlet
 	Remarks     []string // said again
 	Reads       []string // keys of what was read of packages, for a build of which something has changed
+	Sums        []string // keys of checksums of their files, for its bill of materials
 	Billed      bool     // its bill of materials was made, and what was made of that may be in the cache
 
 	doc *sbom.Document // of Options.Bill; it is not kept here
@@ -134,6 +135,9 @@ func (k *known) use(cache *fetch.Cache, l *LockedPlatform) {
 	}
 	for _, key := range k.Reads {
 		cache.HasKept(kindReads, key)
+	}
+	for _, key := range k.Sums {
+		cache.HasKept(kindSums, key)
 	}
 }
 

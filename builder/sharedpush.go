@@ -198,14 +198,14 @@ func (p *cachePush) lacking() (wanted map[string][]cacheEntry, copied []copiedBl
 		}
 		group := cacheGroup(key.Kind)
 		again := b != nil && len(b.Entries) > 1 && spread[group] > maxSpread
-		if b != nil && !again && key.Kind != kindReads {
+		grows := key.Kind == kindReads || key.Kind == kindSums // as more of a package is read
+		if b != nil && !again && !grows {
 			continue
 		}
 		size, err := p.size(key)
 		if err != nil {
 			return nil, nil, err
 		}
-		// What was read of a package grows.
 		if size >= 0 && size <= maxCacheEntry && (b == nil || again || size > sizes[key]) {
 			wanted[group] = append(wanted[group], cacheEntry{key, size})
 		}

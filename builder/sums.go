@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha1"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -19,13 +20,11 @@ import (
 // kindSums is the kind of the cache's entries that hold checksums of a package's files: SPDX wants one that no header has.
 const kindSums = "sums"
 
-// fileSums are the checksums of a file's content; the zero value is not known.
-type fileSums struct {
-	sha1   [sha1.Size]byte
-	sha256 [sha256.Size]byte
-}
+// fileSums are the SHA-1 and the SHA-256 of a file's content; zeros where they are not known.
+type fileSums [sha1.Size + sha256.Size]byte
 
-const fileSumsSize = sha1.Size + sha256.Size
+// sumSize is what the cache keeps for a file: its index, big-endian, and its checksums.
+const sumSize = 4 + len(fileSums{})
 
 // sums are the checksums of a package's files by index, of those that are needed at least: from the cache as far as it has
 // them.
@@ -34,16 +33,18 @@ func (c *contents) sums(pkg *rpm.Package, needed []int) ([]fileSums, error) {
 	key := ""
 	if c.cache != nil {
 		key = hexSHA256([]byte("sums of " + contentID(pkg)))
-		b, err := readKept(c.cache, kindSums, key, int64(len(all)*fileSumsSize)+1)
+		b, err := readKept(c.cache, kindSums, key, int64(len(all)*sumSize)+1) // to its end, where damage shows
 		if err != nil {
 			return nil, err
 		}
-		if len(b) == len(all)*fileSumsSize {
-			for f := range all {
-				n := copy(all[f].sha1[:], b[f*fileSumsSize:])
-				copy(all[f].sha256[:], b[f*fileSumsSize+n:])
+		for ; len(b) >= sumSize; b = b[sumSize:] {
+			if f := binary.BigEndian.Uint32(b); int64(f) < int64(len(all)) {
+				copy(all[f][:], b[4:])
 			}
 		}
+		c.mu.Lock()
+		c.summed = append(c.summed, key)
+		c.mu.Unlock()
 	}
 	missing := map[int]bool{}
 	for _, f := range needed {
@@ -57,9 +58,11 @@ func (c *contents) sums(pkg *rpm.Package, needed []int) ([]fileSums, error) {
 	if err := c.sumUp(pkg, missing, all); err != nil || key == "" {
 		return all, err
 	}
-	b := make([]byte, 0, len(all)*fileSumsSize)
+	b := make([]byte, 0, len(all)*sumSize)
 	for f := range all {
-		b = append(append(b, all[f].sha1[:]...), all[f].sha256[:]...)
+		if all[f] != (fileSums{}) {
+			b = append(binary.BigEndian.AppendUint32(b, uint32(f)), all[f][:]...)
+		}
 	}
 	return all, keep(c.cache, kindSums, key, b)
 }
@@ -85,7 +88,7 @@ func (c *contents) sumUp(pkg *rpm.Package, missing map[int]bool, all []fileSums)
 			if err := r.copy(io.MultiWriter(one, two), s); err != nil {
 				return fmt.Errorf("content of %s: %w", pkg.Files()[f].Path, err)
 			}
-			linked[s] = fileSums{[sha1.Size]byte(one.Sum(nil)), [sha256.Size]byte(two.Sum(nil))}
+			linked[s] = fileSums(two.Sum(one.Sum(nil)))
 		}
 		all[f] = linked[s]
 	}
@@ -118,7 +121,7 @@ func (t *root) sums(ctx context.Context, jobs int) (map[string]sbom.File, error)
 			defer mu.Unlock()
 			for k, n := range nodes {
 				s := &sums[files[k]]
-				all[n.Path] = sbom.File{SHA1: hex.EncodeToString(s.sha1[:]), SHA256: hex.EncodeToString(s.sha256[:])}
+				all[n.Path] = sbom.File{SHA1: hex.EncodeToString(s[:sha1.Size]), SHA256: hex.EncodeToString(s[sha1.Size:])}
 			}
 			return nil
 		})
