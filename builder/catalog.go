@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"slim/internal/fetch"
 	"slim/internal/repomd"
@@ -37,35 +38,49 @@ func (repo *repository) openCatalog(ctx context.Context) (int, error) {
 		repo.key += fmt.Sprintf("primary %s local %v\n", record.Checksum, strings.HasPrefix(src.URLs[0], "file:"))
 	}
 	var err error
-	repo.catalog, err = cached(repo.client.Cache(), kindCatalog, repo.key, repomd.ReadCatalog)
+	repo.catalog, err = cached(repo.client.Cache(), kindCatalog, repo.key, readCatalog)
 	if repo.catalog != nil || err != nil {
 		return 0, err
 	}
 	if at, err := repo.makeCatalog(ctx); repo.catalog != nil || err != nil {
 		return at, err
 	}
-	repo.catalog, err = cached(repo.client.Cache(), kindCatalog, repo.key, repomd.ReadCatalog)
+	repo.catalog, err = cached(repo.client.Cache(), kindCatalog, repo.key, readCatalog)
 	if repo.catalog == nil && err == nil {
 		err = errors.New("the catalog of the repository has gone from the cache at once")
 	}
 	return 0, err
 }
 
+// bigCatalog is the size from which memory for a catalog is worth preparing.
+const bigCatalog = 8 << 20
+
+func readCatalog(r io.Reader, size int64) (*repomd.Catalog, error) {
+	if size >= bigCatalog {
+		hugePages()
+	}
+	return repomd.ReadCatalog(r, size)
+}
+
 // makeCatalog reads primary.xml of every component and puts the catalog into the cache. It opens it only when the cache
 // does not take it: else there is less to hold in memory at the same time.
 func (repo *repository) makeCatalog(ctx context.Context) (int, error) {
+	hugePages()
 	var w repomd.CatalogWriter
-	for i, src := range repo.sources {
-		err := repo.readPrimary(ctx, src, func(m *rpm.Metadata) error {
-			if err := src.checkBase(m); err != nil {
-				return err
+	batches := make(chan packageBatch, 4)
+	var collect sync.WaitGroup
+	collect.Go(func() {
+		for b := range batches {
+			for _, m := range b.packages {
+				w.Add(m, b.source)
 			}
-			w.Add(m, i)
-			return nil
-		})
-		if err != nil {
-			return i, err
 		}
+	})
+	at, err := repo.sendPackages(ctx, batches)
+	close(batches)
+	collect.Wait()
+	if err != nil {
+		return at, err
 	}
 	if keepWritten(repo.client.Cache(), kindCatalog, hexSHA256([]byte(repo.key)), w.Write) == nil {
 		return 0, nil
@@ -74,9 +89,38 @@ func (repo *repository) makeCatalog(ctx context.Context) (int, error) {
 	if err := w.Write(&b); err != nil {
 		return 0, err
 	}
-	var err error
 	repo.catalog, err = repomd.ReadCatalog(&b, int64(b.Len()))
 	return 0, err
+}
+
+// packageBatch are packages of a component on their way into a catalog, which takes as long as reading them does.
+type packageBatch struct {
+	packages []*rpm.Metadata
+	source   int
+}
+
+const packageBatchSize = 64
+
+// sendPackages reads primary.xml of every component.
+func (repo *repository) sendPackages(ctx context.Context, to chan<- packageBatch) (int, error) {
+	for i, src := range repo.sources {
+		b := packageBatch{source: i}
+		err := repo.readPrimary(ctx, src, func(m *rpm.Metadata) error {
+			if err := src.checkBase(m); err != nil {
+				return err
+			}
+			if b.packages = append(b.packages, m); len(b.packages) == packageBatchSize {
+				to <- b
+				b.packages = make([]*rpm.Metadata, 0, packageBatchSize)
+			}
+			return nil
+		})
+		if err != nil {
+			return i, err
+		}
+		to <- b
+	}
+	return 0, nil
 }
 
 // cached reads what the cache has under key; nil when it has nothing, or nothing that is any good.

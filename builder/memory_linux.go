@@ -8,11 +8,12 @@ import (
 	"unsafe"
 )
 
-// hugeHeap is as much of the heap as is asked for in huge pages: what a build of a few hundred packages takes.
-const hugeHeap = 96 << 20
+// hugeHeap is as much of the heap as is asked for in huge pages: more than a build of a few hundred packages takes, and
+// about as much as the catalog of 70 000 takes to make.
+const hugeHeap = 192 << 20
 
-// hugePages asks the kernel to back the heap that a build is about to take with huge pages, where it gives them to who
-// asks (THP "madvise", the default of most distributions). A build touches all of that memory for the first time, and in a
+// hugePages asks the kernel to back the heap that is about to be taken with huge pages, where it gives them to who asks
+// (THP "madvise", the default of most distributions). A build touches all of that memory for the first time, and in a
 // virtual machine each first touch can cost as much as unpacking the page does. It takes address space from Go's allocator,
 // marks it and gives it back, so that the allocator uses it next.
 var hugePages = sync.OnceFunc(func() {
