@@ -174,12 +174,17 @@ func (i *Image) platform(ctx context.Context, client *fetch.Client, r *Recipe, l
 	if err != nil {
 		return nil, err
 	}
-	if result == nil || o.Bill && !result.Billed { // to make it again is quicker than to read all of it for the bill
+	if result == nil || o.Bill && !i.billed(key) { // to make it again is quicker than to read all of it for the bill
 		if result, layers, err = i.assemble(ctx, client, r, lock, p, keys, o); err != nil {
 			return nil, err
 		}
 		if err := i.remember(key, result, layers); err != nil {
 			return nil, err
+		}
+		if o.Bill {
+			if err := i.noteBill(key); err != nil {
+				return nil, err
+			}
 		}
 	} else {
 		result.use(i.cache, l)
@@ -223,7 +228,7 @@ func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l
 	if err != nil {
 		return nil, nil, err
 	}
-	out := &known{Billed: o.Bill}
+	out := &known{}
 	remark := func(message string) {
 		out.Remarks = append(out.Remarks, message)
 		o.Report.Report(Event{Phase: PhaseTree, Message: message})

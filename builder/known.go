@@ -31,7 +31,6 @@ type known struct {
 	Remarks     []string // said again
 	Reads       []string // keys of what was read of packages, for a build of which something has changed
 	Sums        []string // keys of checksums of their files, for its bill of materials
-	Billed      bool     // its bill of materials was made, and what was made of that may be in the cache
 
 	doc *sbom.Document // of Options.Bill; it is not kept here
 }
@@ -140,6 +139,19 @@ func (k *known) use(cache *fetch.Cache, l *LockedPlatform) {
 		cache.HasKept(kindSums, key)
 	}
 }
+
+// billed reports whether the bill of materials of a known image was made too: it may have been built without. Then what is
+// made of the bill is in the cache.
+func (i *Image) billed(key string) bool { return i.cache.HasKept(kindBill, billedKey(key)) }
+
+func (i *Image) noteBill(key string) error {
+	if key == "" {
+		return nil
+	}
+	return keep(i.cache, kindBill, billedKey(key), []byte("made\n"))
+}
+
+func billedKey(image string) string { return hexSHA256([]byte("bill of " + image)) }
 
 // remember keeps what came of a build.
 func (i *Image) remember(key string, k *known, layers []Layer) error {
