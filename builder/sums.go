@@ -37,11 +37,7 @@ func (c *contents) sums(pkg *rpm.Package, needed []int) ([]fileSums, error) {
 		if err != nil {
 			return nil, err
 		}
-		for ; len(b) >= sumSize; b = b[sumSize:] {
-			if f := binary.BigEndian.Uint32(b); int64(f) < int64(len(all)) {
-				copy(all[f][:], b[4:])
-			}
-		}
+		parseSums(b, all)
 		c.mu.Lock()
 		c.summed = append(c.summed, key)
 		c.mu.Unlock()
@@ -58,13 +54,27 @@ func (c *contents) sums(pkg *rpm.Package, needed []int) ([]fileSums, error) {
 	if err := c.sumUp(pkg, missing, all); err != nil || key == "" {
 		return all, err
 	}
+	return all, keep(c.cache, kindSums, key, sumsText(all))
+}
+
+// sumsText is what the cache keeps.
+func sumsText(all []fileSums) []byte {
 	b := make([]byte, 0, len(all)*sumSize)
 	for f := range all {
 		if all[f] != (fileSums{}) {
 			b = append(binary.BigEndian.AppendUint32(b, uint32(f)), all[f][:]...)
 		}
 	}
-	return all, keep(c.cache, kindSums, key, b)
+	return b
+}
+
+// parseSums reads it, as far as it is of these files.
+func parseSums(b []byte, all []fileSums) {
+	for ; len(b) >= sumSize; b = b[sumSize:] {
+		if f := binary.BigEndian.Uint32(b); int64(f) < int64(len(all)) {
+			all[f] = fileSums(b[4:sumSize])
+		}
+	}
 }
 
 // sumUp reads the files that are missing.
