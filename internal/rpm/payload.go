@@ -146,13 +146,14 @@ func (p *Payload) end(err error) error {
 // that were not reached say of themselves is not looked at. When it returns nil, what was read may be used as after Next's
 // io.EOF, which Next returns from then on.
 func (p *Payload) Finish() error {
-	if p.ended == nil {
-		p.end(io.EOF)
+	err := p.ended
+	if err == nil {
+		err = p.end(io.EOF)
 	}
-	if p.ended == io.EOF {
+	if err == io.EOF {
 		return nil
 	}
-	return p.ended
+	return err
 }
 
 func (p *Payload) next() (PayloadEntry, error) {
