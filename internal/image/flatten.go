@@ -10,9 +10,12 @@ import (
 	"math"
 	"os"
 	"path"
+	"runtime"
 	"strings"
+	"sync/atomic"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 
 	"slim/internal/rootfs"
 	"slim/internal/rpm"
@@ -34,7 +37,7 @@ type limits struct {
 	path    int   // bytes of a path or link target
 	depth   int   // directories above a path
 	paths   int   // bytes of all paths
-	raw     int64 // unpacked bytes, of all layers
+	raw     int64 // unpacked bytes, of all layers; as many of content, which sparse files have more of
 }
 
 func defaultLimits() limits {
@@ -109,12 +112,15 @@ func (r *Root) Close() error {
 	return err
 }
 
-// flattener applies layers to a tree, content going to the spool file.
+// flattener reads layers, several at once, content going to the spool file, and applies them to a tree in their order.
 type flattener struct {
 	tree   *tree
 	spool  *os.File
-	offset int64
-	limits limits // what is left of them
+	limits limits
+
+	end     atomic.Int64 // of what is taken of the spool file
+	entered atomic.Int64 // entries so far
+	read    atomic.Int64 // unpacked bytes so far
 }
 
 func (f *flattener) image(ctx context.Context, img v1.Image) error {
@@ -133,43 +139,60 @@ func (f *flattener) image(ctx context.Context, img v1.Image) error {
 	if len(layers) > f.limits.layers {
 		return fmt.Errorf("%d layers: %w", len(layers), ErrLimit)
 	}
+	entries, errs := make([][]entry, len(layers)), make([]error, len(layers))
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, l := range layers {
-		if err := f.layer(ctx, i, l, ids[i]); err != nil {
+		group.Go(func() error {
+			entries[i], errs[i] = f.layer(inner, l, ids[i])
+			return errs[i]
+		})
+	}
+	first := group.Wait()
+	for i := range layers {
+		err := errs[i]
+		if err != nil && err != first && errors.Is(err, context.Canceled) {
+			continue // of another
+		}
+		if err == nil {
+			err = f.apply(i, entries[i])
+		}
+		if err != nil {
 			return fmt.Errorf("layer %d of %d: %w", i+1, len(layers), err)
 		}
 	}
-	return nil
+	return first
 }
 
-// layer reads one layer to its end, checks it, and applies it.
-func (f *flattener) layer(ctx context.Context, index int, l v1.Layer, want v1.Hash) error {
+// layer reads one layer to its end, and checks it.
+func (f *flattener) layer(ctx context.Context, l v1.Layer, want v1.Hash) ([]entry, error) {
 	packed, err := l.Compressed()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer packed.Close()
 	unpacked, err := unpack(packed)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer unpacked.Close()
 	h := sha256.New()
-	r := io.TeeReader(&limitedReader{ctx: ctx, r: unpacked, left: &f.limits.raw}, h)
+	r := io.TeeReader(&limitedReader{ctx: ctx, r: unpacked, f: f}, h)
 	entries, err := f.entries(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := io.Copy(io.Discard, r); err != nil {
-		return err
+		return nil, err
 	}
 	// Reading on lets a source that checks the digest of what it gave say so.
 	if _, err := io.Copy(io.Discard, packed); err != nil {
-		return err
+		return nil, err
 	}
 	if got := sum(h); got != want {
-		return fmt.Errorf("diff ID is %s, the config says %s", got, want)
+		return nil, fmt.Errorf("diff ID is %s, the config says %s", got, want)
 	}
-	return f.apply(index, entries)
+	return entries, nil
 }
 
 // entry is a tar entry with its content in the spool file.
@@ -191,7 +214,7 @@ func (f *flattener) entries(r io.Reader) ([]entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		if f.limits.entries--; f.limits.entries < 0 {
+		if f.entered.Add(1) > int64(f.limits.entries) {
 			return nil, fmt.Errorf("number of entries: %w", ErrLimit)
 		}
 		if h.Typeflag == tar.TypeXGlobalHeader {
@@ -223,7 +246,7 @@ func (f *flattener) entry(h *tar.Header, content io.Reader) (entry, error) {
 		if caps := h.PAXRecords[capsRecord]; caps != "" {
 			e.node.Caps = []byte(caps)
 		}
-		return e, f.keep(&e, content)
+		return e, f.keep(&e, h.Size, content)
 	case tar.TypeLink:
 		e.link, err = f.clean(h.Linkname)
 		return e, err
@@ -268,15 +291,23 @@ func (f *flattener) clean(name string) (string, error) {
 	return path.Clean("/" + name), nil
 }
 
-// keep appends content to the spool file.
-func (f *flattener) keep(e *entry, content io.Reader) error {
-	n, err := io.Copy(f.spool, content)
+// keep puts content, which has size bytes, into the spool file.
+func (f *flattener) keep(e *entry, size int64, content io.Reader) error {
+	if size > f.limits.raw { // of a sparse file
+		return fmt.Errorf("content of %d bytes: %w", size, ErrLimit)
+	}
+	at := f.end.Add(size) - size
+	if at > f.limits.raw {
+		return fmt.Errorf("content of all files: %w", ErrLimit)
+	}
+	n, err := io.Copy(io.NewOffsetWriter(f.spool, at), content)
+	if err == nil && n != size {
+		err = fmt.Errorf("%d bytes of content, not %d", n, size)
+	}
 	if err != nil {
 		return err
 	}
-	e.node.Size = n
-	e.inode = &inode{offset: f.offset}
-	f.offset += n
+	e.node.Size, e.inode = size, &inode{offset: at}
 	return nil
 }
 
@@ -326,11 +357,11 @@ func (f *flattener) root() *Root {
 	return r
 }
 
-// limitedReader fails when more than what is left is read, or the context is done.
+// limitedReader fails when more is read of all layers than may be, or the context is done.
 type limitedReader struct {
-	ctx  context.Context
-	r    io.Reader
-	left *int64
+	ctx context.Context
+	r   io.Reader
+	f   *flattener
 }
 
 func (l *limitedReader) Read(p []byte) (int, error) {
@@ -338,7 +369,7 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := l.r.Read(p)
-	if *l.left -= int64(n); *l.left < 0 {
+	if l.f.read.Add(int64(n)) > l.f.limits.raw {
 		return n, fmt.Errorf("unpacked layers: %w", ErrLimit)
 	}
 	return n, err

@@ -175,6 +175,73 @@ func TestFlattenRefuses(t *testing.T) {
 	}
 }
 
+// TestFlattenSparse: a file of nothing but a hole is as large as it says, however little the layer has of it.
+func TestFlattenSparse(t *testing.T) {
+	lim := limits{layers: 9, entries: 10, path: 50, depth: 5, paths: 300, raw: 20 << 10}
+	for size, want := range map[int64]bool{10 << 10: true, 30 << 10: false, 1 << 40: false} {
+		r, err := flatten(t.Context(), imageOf(t, sparse("hole", size)), t.TempDir(), lim)
+		if (err == nil) != want || err != nil && !errors.Is(err, ErrLimit) {
+			t.Fatalf("%d bytes: error %v", size, err)
+		}
+		if err == nil && r.Nodes[1].Size != size {
+			t.Errorf("%d bytes are %d", size, r.Nodes[1].Size)
+		}
+	}
+	// Two that go together, and do not.
+	for _, size := range []int64{9 << 10, 19 << 10} {
+		_, err := flatten(t.Context(), imageOf(t, sparse("a", size), sparse("b", size), sparse("c", size)), t.TempDir(), lim)
+		if (err == nil) != (size < 10<<10) {
+			t.Errorf("three of %d bytes: error %v", size, err)
+		}
+	}
+}
+
+// sparse is a tar of a file in GNU's old form (sparse headers in tar.h) that has no data.
+func sparse(name string, size int64) []byte {
+	h := make([]byte, 512)
+	copy(h, name)
+	copy(h[100:], "0000644\x000000000\x000000000\x0000000000000\x0000000000000\x00        S")
+	copy(h[257:], "ustar  \x00")
+	copy(h[483:], fmt.Sprintf("%011o\x00", size))
+	sum := 0
+	for _, b := range h {
+		sum += int(b)
+	}
+	copy(h[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return append(h, make([]byte, 1024)...)
+}
+
+// TestFlattenManyLayers: which layer is read first makes no difference, and of several that are wrong the first is named.
+func TestFlattenManyLayers(t *testing.T) {
+	var tars [][]byte
+	for i := range 60 {
+		tars = append(tars, foreign(t, "same="+strings.Repeat(fmt.Sprint(i%10), 1+1000*((60-i)%7)), fmt.Sprintf("own%d=%d", i, i)))
+	}
+	r, err := Flatten(t.Context(), imageOf(t, tars...), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if n, ok := r.Lookup("/same"); !ok || n.Size != 1001 || len(r.Nodes) != 62 {
+		t.Errorf("%d nodes, %+v", len(r.Nodes), n)
+	}
+	for i := range 60 {
+		f, err := r.Open(fmt.Sprintf("/own%d", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(f); err != nil || string(b) != fmt.Sprint(i) {
+			t.Errorf("own%d is %q: %v", i, b, err)
+		}
+	}
+	tars[7], tars[50] = foreign(t, "../climbs=1"), foreign(t, "../climbs=1")
+	for range 20 {
+		if _, err := Flatten(t.Context(), imageOf(t, tars[7:]...), t.TempDir()); err == nil || !strings.Contains(err.Error(), "layer 1 of 53") {
+			t.Fatalf("error is %v", err)
+		}
+	}
+}
+
 // lying is a layer whose content is not what its digests say.
 type lying struct {
 	v1.Layer
@@ -295,7 +362,7 @@ func FuzzFlatten(f *testing.F) {
 			if err != nil {
 				return
 			}
-			entries, err := fl.entries(&limitedReader{ctx: t.Context(), r: u, left: &fl.limits.raw})
+			entries, err := fl.entries(&limitedReader{ctx: t.Context(), r: u, f: fl})
 			if err != nil {
 				return
 			}
