@@ -14,8 +14,8 @@ import (
 )
 
 // contents are the files of packages, unpacked: each payload once, when something of it is asked for first, to one file of
-// the work directory, and no further than to the last file that is wanted. A payload is verified on the way, and nothing of it is given out before. It is safe for concurrent
-// use.
+// the work directory, and no further than to the last file that is wanted. A payload is verified on the way, and nothing of
+// it is given out before. It is safe for concurrent use.
 type contents struct {
 	dir   string
 	cache *fetch.Cache // keeps what was read; nil for none
