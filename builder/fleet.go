@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"slim/internal/execpath"
 	"slim/internal/rpm"
@@ -312,21 +313,25 @@ func (f *Fleet) Where(want rpm.Capability) []Holder {
 	return out
 }
 
-var buildsForm = regexp.MustCompile(`^\s*([^\s<>=()]+)\s*(?:(<=|>=|<|>|=)\s*([^\s<>=]+))?\s*$`)
+var buildsForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\s*([^\s<>=()]+)\s*(?:(<=|>=|<|>|=)\s*([^\s<>=]+))?\s*$`)
+})
 
 // evrForm is what rpm's check of spec files allows in a version and a release (build/parsePreamble.c).
-var evrForm = regexp.MustCompile(`^([0-9]+:)?[A-Za-z0-9._+~^]+(-[A-Za-z0-9._+~^]+)?$`)
+var evrForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([0-9]+:)?[A-Za-z0-9._+~^]+(-[A-Za-z0-9._+~^]+)?$`)
+})
 
 // ParseBuilds reads which builds of a package are meant: NAME, or NAME, a comparison and an EVR, as in
 // openssl-libs<1:3.2.2-7, with blanks or without. A version without a release means all its releases, one without an
 // epoch has the epoch 0.
 func ParseBuilds(s string) (rpm.Capability, error) {
-	m := buildsForm.FindStringSubmatch(s)
+	m := buildsForm().FindStringSubmatch(s)
 	if m == nil {
 		return rpm.Capability{}, fmt.Errorf("%q is neither NAME nor NAME<EVR", s)
 	}
 	sense, err := rpm.ParseSense(m[2])
-	if err == nil && m[3] != "" && !evrForm.MatchString(m[3]) {
+	if err == nil && m[3] != "" && !evrForm().MatchString(m[3]) {
 		err = fmt.Errorf("%q is no [EPOCH:]VERSION[-RELEASE]", m[3])
 	}
 	return rpm.Capability{Name: m[1], Sense: sense, EVR: rpm.ParseEVR(m[3])}, err

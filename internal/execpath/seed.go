@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"mvdan.cc/sh/v3/syntax"
 
@@ -275,10 +276,12 @@ func isWrapper(name string) bool {
 	return isShell(name)
 }
 
-var interpreterName = regexp.MustCompile(`^(python|platform-python|perl|ruby|node|nodejs|java|php|php-fpm|lua|luajit|awk|gawk|mawk|tclsh|guile|Rscript)[0-9.]*$`)
+var interpreterName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(python|platform-python|perl|ruby|node|nodejs|java|php|php-fpm|lua|luajit|awk|gawk|mawk|tclsh|guile|Rscript)[0-9.]*$`)
+})
 
 // isInterpreter knows programs whose arguments are code.
-func isInterpreter(name string) bool { return isShell(name) || interpreterName.MatchString(name) }
+func isInterpreter(name string) bool { return isShell(name) || interpreterName().MatchString(name) }
 
 // ids are the numbers of the image's user: of itself and of its groups.
 func (s *search) ids() (uid uint32, gids []uint32) {

@@ -103,7 +103,7 @@ func full(t *name.Tag) string {
 }
 
 func addLayoutFiles(files map[string][]byte, a Artifact, names archiveNames) error {
-	if !tagForm.MatchString(names.layout) {
+	if !tagForm().MatchString(names.layout) {
 		return fmt.Errorf("%q is no name for an image in a layout", names.layout)
 	}
 	annotations := map[string]string{refName: names.layout}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -169,7 +170,9 @@ func (r *referrer) send(ctx context.Context, p *remote.Pusher, to name.Repositor
 }
 
 // The tags of lists of referrers, in registries without an API for them and in layouts.
-var fallbackForm = regexp.MustCompile(`^sha256-[0-9a-f]{64}$`)
+var fallbackForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^sha256-[0-9a-f]{64}$`)
+})
 
 func fallbackTag(subject v1.Hash) string { return subject.Algorithm + "-" + subject.Hex }
 

@@ -61,7 +61,7 @@ type layoutWriter struct {
 // writeLayout puts a into the layout at dir under tag. Other tags stay; blobs that are there already are read, and
 // replaced if they are not what their name says.
 func writeLayout(ctx context.Context, dir, tag string, a Artifact, o Options) (err error) {
-	if !tagForm.MatchString(tag) {
+	if !tagForm().MatchString(tag) {
 		return fmt.Errorf("%q is no name for an image in a layout", tag)
 	}
 	blobs, err := blobsOf(a)
@@ -391,7 +391,7 @@ func Tags(dir string) ([]string, error) {
 	}
 	var tags []string
 	for _, d := range x.Manifests {
-		if tag := d.Annotations[refName]; !fallbackForm.MatchString(tag) {
+		if tag := d.Annotations[refName]; !fallbackForm().MatchString(tag) {
 			tags = append(tags, tag)
 		}
 	}
@@ -407,7 +407,7 @@ func choose(x *v1.IndexManifest, tag string) (v1.Descriptor, error) {
 		if tag != "" && name == tag {
 			return d, nil
 		}
-		if !fallbackForm.MatchString(name) {
+		if !fallbackForm().MatchString(name) {
 			have, last = append(have, name), d
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 )
@@ -46,7 +47,9 @@ func (r Ref) String() string {
 }
 
 // The names that the annotation org.opencontainers.image.ref.name may have (image-spec annotations.md).
-var tagForm = regexp.MustCompile(`^[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*$`)
+var tagForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*$`)
+})
 
 // Parse reads a reference; see the package comment for its forms. Files are not looked at. Errors do not repeat what may
 // be a password.
@@ -93,7 +96,7 @@ func parsePath(s string, k Kind, rest string) (Ref, error) {
 		if _, err := name.NewTag(r.Tag); err != nil {
 			return Ref{}, fmt.Errorf("parsing reference %q: %w", s, err)
 		}
-	} else if !tagForm.MatchString(r.Tag) {
+	} else if !tagForm().MatchString(r.Tag) {
 		return Ref{}, fmt.Errorf("parsing reference %q: %q is no name for an image in a layout", s, r.Tag)
 	}
 	return r, nil
