@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"slim/internal/rootfs"
+	"slim/internal/rpm"
 )
 
 // testCertificate is a certificate made of parts. It is not signed by anybody.
@@ -443,4 +447,35 @@ func FuzzTrustSource(f *testing.F) {
 			runTrustTest(t, tree, "trust", "extract", "--format="+format, "--filter=certificates", "/out"+format)
 		}
 	})
+}
+
+// TestTrustSourceKept: what packages bring is read once and says the same each time; with a file of anybody else all is read
+// again.
+func TestTrustSourceKept(t *testing.T) {
+	const root = "/usr/share/pki/ca-trust-source"
+	tree, err := rootfs.Build([]rootfs.Package{{NEVRA: rpm.NEVRA{Name: "trust"}, Files: []rpm.File{{Path: root + "/broken.pem", Mode: rpm.ModeRegular | 0o644}}}}, rootfs.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := 0
+	f := NewFS(tree, func(*rootfs.Node) (io.ReadCloser, error) {
+		opened++
+		return io.NopCloser(strings.NewReader("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")), nil
+	}, 1)
+	for i, want := range []struct{ opened, said, objects int }{{1, 1, 0}, {1, 1, 0}, {2, 1, 1}, {3, 1, 1}} {
+		if i == 2 {
+			if err := tree.PutFile(root+"/anchors/own.der", 0o644, 1, testCertificate{serial: []byte{1}, subject: encodeDER(tagSequence), key: 1}.der()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var said []string
+		count := 0
+		s, err := readTrustSource(f, root, &count, func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if opened != want.opened || len(said) != want.said || len(s.objects) != want.objects || count != want.objects {
+			t.Errorf("time %d: opened %d times, said %q, %d objects, counted %d", i+1, opened, said, len(s.objects), count)
+		}
+	}
 }
