@@ -6,14 +6,6 @@ import (
 	"testing"
 )
 
-// Stat is what lstat(2) says of a file, and its capabilities.
-type Stat struct {
-	Mode, UID, GID   uint32
-	Size, MTime      int64
-	Nlink, Ino, Rdev uint64
-	Capabilities     string // security.capability, "" without
-}
-
 // Lstat follows no link.
 func Lstat(t testing.TB, path string) Stat {
 	t.Helper()
