@@ -21,9 +21,6 @@ type Location struct {
 	Link, LinkTarget string
 }
 
-// Path is the path of the file that holds the headers.
-func (l Location) Path() string { return l.Dir + "/" + l.Format.FileName() }
-
 // Locate says where the database goes. ownedDirs tells of a path whether one of the packages owns it, as a directory or
 // as a symbolic link; osReleaseID and versionID are ID and VERSION_ID of os-release, "" when there is none.
 //

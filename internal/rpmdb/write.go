@@ -1,6 +1,9 @@
 package rpmdb
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Files are the files of a database of packages, by their names in its directory. The packages are numbered from 1 in their
 // order; all have the transaction tid, and package i is installed at tid+i, as rpm counts with SOURCE_DATE_EPOCH. The same
@@ -16,7 +19,7 @@ func Files(format Format, packages []Package, tid uint32) (map[string][]byte, er
 	case BDB:
 		headers, err = bdbFile(packages, tid)
 	default:
-		err = fmt.Errorf("it is not known how")
+		err = errors.New("there is no such format")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("writing %s rpmdb: %w", format, err)
