@@ -41,6 +41,9 @@ type AttachOptions struct {
 // none reports whether there are no documents.
 func (w *AttachOptions) none() bool { return len(w.SBOMs) == 0 && !w.Provenance && w.Key == nil }
 
+// NeedBill reports whether any of them is made of the bill of materials: see Options.Bill.
+func (w *AttachOptions) NeedBill() bool { return len(w.SBOMs) > 0 || w.Provenance }
+
 // documents are the attachments of a built image, made once for several destinations.
 func (i *Image) documents(ctx context.Context, what AttachOptions, o Options) ([]Attachment, error) {
 	if i.attached == nil || !reflect.DeepEqual(i.attachedAs, what) {
@@ -264,7 +267,7 @@ func (a *attaching) readImage(ctx context.Context, d *described) (doc *sbom.Docu
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, v.close()) }()
-	return v.bill(a.Name, a.options, map[string]sbom.File{})
+	return v.bill(a.Name, a.options, nil)
 }
 
 // lockedFile is what the lock knows of a package's file.

@@ -3,11 +3,7 @@ package builder
 import (
 	"bytes"
 	"context"
-	"crypto/sha1"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"hash"
 	"io"
 	"path"
 	"path/filepath"
@@ -60,7 +56,7 @@ func SBOM(ctx context.Context, reference string, o SBOMOptions) (any, error) {
 		if platforms = append(platforms, v.platform); len(platforms) > 1 {
 			return nil
 		}
-		d, err := v.bill(nameOf(reference), o.Options, map[string]sbom.File{})
+		d, err := v.bill(nameOf(reference), o.Options, nil)
 		if err != nil {
 			return fmt.Errorf("describing %s: %w", reference, err)
 		}
@@ -98,6 +94,9 @@ func (v *view) bill(name string, o Options, sums map[string]sbom.File) (*sbom.Do
 		return nil, err
 	}
 	b := &billing{view: v, sums: sums}
+	if sums == nil {
+		b.sums = map[string]sbom.File{}
+	}
 	newest := int64(0)
 	for _, i := range d.packages {
 		if audit.IsKey(i.Header) {
@@ -219,11 +218,14 @@ func (b *billing) file(at string, n *rootfs.Node) (sbom.File, error) {
 			return f, err
 		}
 		defer r.Close()
-		hashes := []hash.Hash{sha1.New(), sha256.New()}
-		if _, err := io.Copy(io.MultiWriter(hashes[0], hashes[1]), r); err != nil {
+		sums, err := sumsOf(func(w io.Writer) error {
+			_, err := io.Copy(w, r)
+			return err
+		})
+		if err != nil {
 			return f, fmt.Errorf("reading %s: %w", at, err)
 		}
-		f.SHA1, f.SHA256 = hex.EncodeToString(hashes[0].Sum(nil)), hex.EncodeToString(hashes[1].Sum(nil))
+		f = sums.of(carrier)
 		b.sums[carrier] = f
 	}
 	f.Path = at

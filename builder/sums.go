@@ -23,6 +23,20 @@ const kindSums = "sums"
 // fileSums are the SHA-1 and the SHA-256 of a file's content; zeros where they are not known.
 type fileSums [sha1.Size + sha256.Size]byte
 
+// sumsOf sums up what write writes.
+func sumsOf(write func(io.Writer) error) (fileSums, error) {
+	one, two := sha1.New(), sha256.New()
+	if err := write(io.MultiWriter(one, two)); err != nil {
+		return fileSums{}, err
+	}
+	return fileSums(two.Sum(one.Sum(nil))), nil
+}
+
+// of is the file at a path that has them.
+func (s fileSums) of(path string) sbom.File {
+	return sbom.File{Path: path, SHA1: hex.EncodeToString(s[:sha1.Size]), SHA256: hex.EncodeToString(s[sha1.Size:])}
+}
+
 // sumSize is what the cache keeps for a file: its index, big-endian, and its checksums.
 const sumSize = 4 + len(fileSums{})
 
@@ -85,7 +99,6 @@ func (c *contents) sumUp(pkg *rpm.Package, missing map[int]bool, all []fileSums)
 	}
 	r := c.reader()
 	defer c.readers.Put(r)
-	one, two := sha1.New(), sha256.New()
 	linked := map[section]fileSums{}
 	for f := range missing {
 		s, ok := u.byFile[f]
@@ -93,12 +106,9 @@ func (c *contents) sumUp(pkg *rpm.Package, missing map[int]bool, all []fileSums)
 			return fmt.Errorf("package %s has no content of %s", pkg.NEVRA(), pkg.Files()[f].Path)
 		}
 		if _, ok := linked[s]; !ok {
-			one.Reset()
-			two.Reset()
-			if err := r.copy(io.MultiWriter(one, two), s); err != nil {
+			if linked[s], err = sumsOf(func(w io.Writer) error { return r.copy(w, s) }); err != nil {
 				return fmt.Errorf("content of %s: %w", pkg.Files()[f].Path, err)
 			}
-			linked[s] = fileSums(two.Sum(one.Sum(nil)))
 		}
 		all[f] = linked[s]
 	}
@@ -130,8 +140,7 @@ func (t *root) sums(ctx context.Context, jobs int) (map[string]sbom.File, error)
 			mu.Lock()
 			defer mu.Unlock()
 			for k, n := range nodes {
-				s := &sums[files[k]]
-				all[n.Path] = sbom.File{SHA1: hex.EncodeToString(s[:sha1.Size]), SHA256: hex.EncodeToString(s[sha1.Size:])}
+				all[n.Path] = sums[files[k]].of(n.Path)
 			}
 			return nil
 		})

@@ -47,9 +47,6 @@ func (r *attachRequest) at(destinations ...string) bool {
 	})
 }
 
-// needsBill reports whether what is attached is made of bills of materials.
-func (r *attachRequest) needsBill() bool { return len(r.SBOMs) > 0 || r.Provenance }
-
 // readAttach is what the flags ask for.
 func (b *build) readAttach(f *attachFlags) error {
 	r := &b.attach

@@ -392,7 +392,7 @@ func (b *build) one(ctx context.Context, r *builder.Recipe, p *progress) (*built
 	}
 	lap(&out.timings.Resolve)
 	out.recipes = lock.Recipes
-	opts.Bill = b.attach.needsBill() && b.attach.at(destinations(r, b.outputs)...)
+	opts.Bill = b.attach.NeedBill() && b.attach.at(destinations(r, b.outputs)...)
 	if out.image, err = builder.Build(ctx, r, lock, opts); err != nil {
 		return nil, err
 	}
