@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -16,6 +17,7 @@ import (
 
 	"slim/internal/fetch"
 	"slim/internal/image"
+	"slim/internal/memory"
 	"slim/internal/rootfs"
 	"slim/internal/rpm"
 	"slim/internal/sbom"
@@ -35,6 +37,8 @@ type Image struct {
 	work   string
 	cache  *fetch.Cache // where the layers' segments are
 	again  func(context.Context) (*Image, error)
+
+	leaving *sync.WaitGroup // what takes away files that are no longer read
 
 	attached   []Attachment // made for a destination already
 	attachedAs AttachOptions
@@ -95,7 +99,10 @@ type Scriptlet struct {
 }
 
 // Close removes the image's files.
-func (i *Image) Close() error { return os.RemoveAll(i.work) }
+func (i *Image) Close() error {
+	i.leaving.Wait()
+	return os.RemoveAll(i.work)
+}
 
 // Build makes the image of a recipe from the packages of its lock. The caller closes it. A package that does not verify
 // is a *VerifyError; of those whose file, header or signature is wrong every one is named, of payloads that are not what their
@@ -105,7 +112,7 @@ func Build(ctx context.Context, r *Recipe, lock *Lock, o Options) (_ *Image, err
 	if err != nil {
 		return nil, err
 	}
-	img := &Image{Name: r.Name, recipe: r, lock: lock, work: work, Created: time.Unix(lock.newestBuild(), 0).UTC()}
+	img := &Image{Name: r.Name, recipe: r, lock: lock, work: work, leaving: &sync.WaitGroup{}, Created: time.Unix(lock.newestBuild(), 0).UTC()}
 	given := o
 	img.again = func(ctx context.Context) (*Image, error) { return Build(ctx, r, lock, given) }
 	defer func() {
@@ -215,7 +222,7 @@ func (o Options) epoch(l *LockedPlatform) int64 {
 // assemble installs the packages and makes the layers: first those of the recipe that it extends.
 func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, lock *Lock, p Platform, keys *rpm.Keyring, o Options) (*known, []Layer, error) {
 	l := lock.platform(p)
-	hugePages()
+	memory.HugePages()
 	set, err := openPackages(ctx, i.cache, client, l, keys, !r.Repository.GPGCheck, o)
 	if err != nil {
 		return nil, nil, err
@@ -223,7 +230,7 @@ func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l
 	defer set.Close()
 	o.Report.Report(Event{Phase: PhaseTree, TotalItems: len(set.packages)})
 	contents := newContents(i.work, i.cache)
-	defer contents.close()
+	defer func() { i.leaving.Go(contents.close) }() // it takes a while
 	below, err := i.below(ctx, r, lock, p, set.packages, contents, o)
 	if err != nil {
 		return nil, nil, err
@@ -261,11 +268,15 @@ func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l
 			return err
 		})
 	}
+	group.Go(func() error {
+		_, err := contents.keepReads()
+		return err
+	})
 	if err := group.Wait(); err != nil {
 		return nil, nil, err
 	}
 	out.Sums = slices.Sorted(slices.Values(contents.summed))
-	out.Reads, err = contents.keepReads()
+	out.Reads, err = contents.keepReads() // and what was read of them while the layers were written
 	return out, layers, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"slim/internal/fetch"
+	"slim/internal/memory"
 	"slim/internal/repomd"
 	"slim/internal/rpm"
 	"slim/internal/solve"
@@ -57,7 +58,7 @@ const bigCatalog = 8 << 20
 
 func readCatalog(r io.Reader, size int64) (*repomd.Catalog, error) {
 	if size >= bigCatalog {
-		hugePages()
+		memory.HugePages()
 	}
 	return repomd.ReadCatalog(r, size)
 }
@@ -65,7 +66,7 @@ func readCatalog(r io.Reader, size int64) (*repomd.Catalog, error) {
 // makeCatalog reads primary.xml of every component and puts the catalog into the cache. It opens it only when the cache
 // does not take it: else there is less to hold in memory at the same time.
 func (repo *repository) makeCatalog(ctx context.Context) (int, error) {
-	hugePages()
+	memory.HugePages()
 	var w repomd.CatalogWriter
 	batches := make(chan packageBatch, 4)
 	var collect sync.WaitGroup

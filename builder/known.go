@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
 
 	"slim/internal/fetch"
 	"slim/internal/image"
@@ -176,7 +177,7 @@ func (i *Image) remember(key string, k *known, layers []Layer) error {
 const programHead = 64 << 10
 
 // programID names this program by its beginning, where Go's linker puts a digest of its content; "" when it has none.
-func programID() (string, error) {
+var programID = sync.OnceValues(func() (string, error) {
 	path, err := os.Executable()
 	if err != nil {
 		return "", nil // nothing is remembered then
@@ -186,8 +187,9 @@ func programID() (string, error) {
 		return "", nil
 	}
 	defer f.Close()
-	head, err := io.ReadAll(io.LimitReader(f, programHead))
-	if err != nil {
+	head := make([]byte, programHead)
+	n, err := io.ReadFull(f, head)
+	if head = head[:n]; err != nil && err != io.ErrUnexpectedEOF {
 		return "", fmt.Errorf("reading %s: %w", path, err)
 	}
 	note := []byte("\x04\x00\x00\x00Go\x00\x00") // an ELF note of type 4, big-endian ones aside
@@ -195,4 +197,4 @@ func programID() (string, error) {
 		return "", nil
 	}
 	return hexSHA256(head), nil
-}
+})

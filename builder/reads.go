@@ -96,22 +96,24 @@ func (r *reads) parse(b []byte, files int) {
 	}
 }
 
-// keepReads keeps what was read of packages, and returns the keys of it, sorted.
+// keepReads keeps what was read of packages so far, and returns the keys of it, sorted.
 func (c *contents) keepReads() ([]string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	var keys []string
+	fresh := map[string][]byte{}
+	c.mu.Lock()
 	for _, r := range c.reads {
 		if len(r.spans) > 0 {
 			keys = append(keys, r.key)
 		}
-		if !r.fresh {
-			continue
+		if r.fresh {
+			fresh[r.key], r.fresh = r.text(), false
 		}
-		if err := keep(c.cache, kindReads, r.key, r.text()); err != nil {
+	}
+	c.mu.Unlock()
+	for key, text := range fresh {
+		if err := keep(c.cache, kindReads, key, text); err != nil {
 			return nil, err
 		}
-		r.fresh = false
 	}
 	slices.Sort(keys)
 	return keys, nil

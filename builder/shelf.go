@@ -24,16 +24,7 @@ func (s shelf) Create() (image.Draft, error) { return s.cache.Keep() }
 
 // readKept is a short entry of the cache; nil when it is not there, or cannot be read to its end.
 func readKept(c *fetch.Cache, kind, key string, limit int64) ([]byte, error) {
-	k, err := c.Kept(kind, key)
-	if k == nil || err != nil {
-		return nil, err
-	}
-	defer k.Close()
-	b, err := io.ReadAll(io.LimitReader(k, limit))
-	if err != nil {
-		return nil, nil // it is made anew
-	}
-	return b, nil
+	return image.ReadEntry(shelf{c}, kind, key, limit)
 }
 
 // keep puts an entry into the cache.

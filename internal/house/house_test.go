@@ -43,13 +43,13 @@ const (
 func rooms() map[string]room {
 	rpm, rootfs, elf := "slim/internal/rpm", "slim/internal/rootfs", "slim/internal/elf"
 	inner := []string{rpm, rootfs, elf, "slim/recipes"}
-	for _, name := range []string{"repomd", "solve", "fetch", "scriptlet", "trim", "rpmdb", "image", "store", "audit", "execpath", "sbom", "report", "attest"} {
+	for _, name := range []string{"repomd", "solve", "fetch", "scriptlet", "trim", "rpmdb", "image", "store", "audit", "execpath", "sbom", "report", "attest", "memory"} {
 		inner = append(inner, "slim/internal/"+name)
 	}
 	return map[string]room{
 		"slim/internal/tooltest":  {},
 		"slim/internal/house":     {},
-		"slim/cmd/slim":           {Own: []string{"slim/builder", "slim/recipes", "slim/internal/fetch"}, Foreign: []string{cobra}},
+		"slim/cmd/slim":           {Own: []string{"slim/builder", "slim/recipes", "slim/internal/fetch", "slim/internal/memory"}, Foreign: []string{cobra}},
 		"slim/builder":            {Own: inner, Foreign: []string{containers, yamlModule}},
 		"slim/recipes":            {},
 		"slim/internal/elf":       {Pure: true},
@@ -68,6 +68,7 @@ func rooms() map[string]room {
 		"slim/internal/image":     {Own: []string{rpm, rootfs}, Foreign: []string{containers}},
 		"slim/internal/store":     {Foreign: []string{containers}},
 		"slim/internal/fetch":     {},
+		"slim/internal/memory":    {},
 		"slim/internal/rpmtest":   {},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/flate"
@@ -45,7 +46,7 @@ type codec struct {
 	gzip      bool
 	newPacker func() (packer, error)                 // nil packs nothing
 	unpack    func(io.Reader) (io.ReadCloser, error) // of packed chunks, one after the other
-	end       packedEnd
+	end       func() (packedEnd, error)              // made when it is asked for first: an encoder is big
 }
 
 // Encoder names what packs layers with a compression, by what it makes: another name, other bytes.
@@ -76,16 +77,22 @@ func newCodec(compression string) (*codec, error) {
 	default:
 		return nil, fmt.Errorf("layer compression %q: not gzip, zstd or none", compression)
 	}
+	c.end = sync.OnceValues(c.packEnd)
+	return c, nil
+}
+
+// packEnd packs the end of a tar.
+func (c *codec) packEnd() (packedEnd, error) {
 	raw := make([]byte, tarEnd)
-	c.end = packedEnd{packed: packed{rawSize: tarEnd, crc: crc32.ChecksumIEEE(raw)}, bytes: raw}
+	end := packedEnd{packed: packed{rawSize: tarEnd, crc: crc32.ChecksumIEEE(raw)}, bytes: raw}
 	if c.newPacker == nil {
-		return c, nil
+		return end, nil
 	}
 	pack, err := c.newPacker()
 	if err == nil {
-		c.end.bytes, err = pack(nil, raw)
+		end.bytes, err = pack(nil, raw)
 	}
-	return c, err
+	return end, err
 }
 
 // chunks are how many are on their way at once: one to be filled and one to be packed for each job.

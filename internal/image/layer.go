@@ -60,6 +60,10 @@ func (l *Layer) Sweep() error { return sweep(l.shelf, l.keys) }
 
 // Compressed opens the packed layer.
 func (l *Layer) Compressed() (io.ReadCloser, error) {
+	end, err := l.codec.end()
+	if err != nil {
+		return nil, err
+	}
 	parts := []func() (io.ReadCloser, error){}
 	whole := func(b []byte) {
 		parts = append(parts, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil })
@@ -68,7 +72,7 @@ func (l *Layer) Compressed() (io.ReadCloser, error) {
 	for _, key := range l.keys {
 		parts = append(parts, func() (io.ReadCloser, error) { return openSegment(l.shelf, key) })
 	}
-	whole(l.codec.end.bytes)
+	whole(end.bytes)
 	whole(l.codec.tail(l.facts.CRC, l.facts.RawSize))
 	return &sequence{parts: parts}, nil
 }
@@ -127,6 +131,10 @@ func (l *Layer) agrees(size int64, crc uint32) error {
 
 // hashPacked sets the digest, the sizes and the CRC.
 func (l *Layer) hashPacked(ctx context.Context) error {
+	end, err := l.codec.end()
+	if err != nil {
+		return err
+	}
 	h := sha256.New()
 	f := &l.facts
 	write := func(b []byte) {
@@ -152,8 +160,8 @@ func (l *Layer) hashPacked(ctx context.Context) error {
 		f.Size += n
 		add(r.rawSize, r.crc)
 	}
-	write(l.codec.end.bytes)
-	add(l.codec.end.rawSize, l.codec.end.crc)
+	write(end.bytes)
+	add(end.rawSize, end.crc)
 	write(l.codec.tail(f.CRC, f.RawSize))
 	f.Digest = sum(h)
 	return nil

@@ -187,7 +187,7 @@ func (p *Packer) isFresh(key string) bool {
 
 // knownLayer is what is on the shelf about a layer; nil without it.
 func (p *Packer) knownLayer(name string) (*layerFacts, error) {
-	b, err := readEntry(p.shelf, KindLayer, name, maxFacts)
+	b, err := ReadEntry(p.shelf, KindLayer, name, maxFacts)
 	if b == nil || err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func (l *Layer) resume() *rawHash {
 		return &rawHash{}
 	}
 	var known prefixes
-	b, err := readEntry(l.shelf, KindPrefix, name, maxPrefixes)
+	b, err := ReadEntry(l.shelf, KindPrefix, name, maxPrefixes)
 	if err != nil || json.Unmarshal(b, &known) != nil {
 		return &rawHash{}
 	}

@@ -2,18 +2,19 @@ package image
 
 import (
 	"bytes"
-	"io"
 	"sync"
+
+	"slim/internal/rootfs"
 )
 
-// readEntry is a short entry; nil without it, or when it is damaged.
-func readEntry(shelf Shelf, kind, key string, limit int64) ([]byte, error) {
+// ReadEntry is a short entry, or the first limit bytes of one; nil without it, or when it is damaged.
+func ReadEntry(shelf Shelf, kind, key string, limit int64) ([]byte, error) {
 	e, err := shelf.Open(kind, key)
 	if e == nil || err != nil {
 		return nil, err
 	}
 	defer e.Close()
-	b, err := io.ReadAll(io.LimitReader(e, limit))
+	b, err := rootfs.ReadSized(e, e.Size(), limit)
 	if err != nil {
 		return nil, nil // it is made anew
 	}

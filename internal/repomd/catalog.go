@@ -90,7 +90,7 @@ func readMarked(r io.Reader, size int64, mark string) (string, error) {
 	}
 	var b strings.Builder
 	b.Grow(int(size) + 1)
-	n, err := io.CopyBuffer(onlyWriter{&b}, onlyReader{io.LimitReader(r, size+1)}, make([]byte, 256<<10))
+	n, err := io.CopyBuffer(onlyWriter{&b}, onlyReader{io.LimitReader(r, size+1)}, make([]byte, 64<<10))
 	switch all := b.String(); {
 	case err != nil:
 		return "", err
