@@ -35,7 +35,7 @@ type layerFacts struct {
 }
 
 // hashBuffer is how much of a packed segment is read at once.
-const hashBuffer = 256 << 10
+const hashBuffer = 64 << 10
 
 // maxFacts bounds layerFacts as text.
 const maxFacts = 4 << 10

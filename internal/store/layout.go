@@ -300,7 +300,7 @@ func whole(ctx context.Context, path string, b blob) bool {
 }
 
 // copyBuffer is how much of a blob is read and written at once.
-const copyBuffer = 256 << 10
+const copyBuffer = 64 << 10
 
 // copyBlob writes b, checked.
 func copyBlob(ctx context.Context, w io.Writer, b blob, m *meter) error {
