@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"slim/internal/fetch"
 	"slim/internal/memory"
@@ -17,8 +20,8 @@ import (
 	"slim/internal/solve"
 )
 
-// The catalog of a repository's packages is kept in the cache, by the checksums of the metadata that it was made of, so
-// that primary.xml is read once. So are the owners of the paths that only filelists.xml has.
+// The catalog of a component's packages is kept in the cache, by the checksum of the metadata that it was made of, so that
+// primary.xml is read once. So are the owners of the paths that only filelists.xml has.
 
 // The kinds of the cache's entries for them.
 const (
@@ -26,31 +29,67 @@ const (
 	kindOwners  = "owners"
 )
 
-// openCatalog reads the catalog from the cache, or primary.xml of every component to make it. What is damaged, or made by
-// another version of slim, is made anew. With an error comes the component that it is about.
-func (repo *repository) openCatalog(ctx context.Context) (int, error) {
-	repo.key = fmt.Sprintf("format %q\n", repomd.CatalogFormat)
+// openCatalogs reads the catalog of every component from the cache, or its primary.xml to make it, some at once. What is
+// damaged, or made by another version of slim, is made anew. named is what errors call the components.
+func (repo *repository) openCatalogs(ctx context.Context, named []string) error {
+	parts, faults := make([]*repomd.Catalog, len(repo.sources)), make([]error, len(repo.sources))
+	var group errgroup.Group
+	group.SetLimit(repo.options.jobs())
 	for i, src := range repo.sources {
-		record, err := src.record("primary")
-		if err != nil {
-			return i, err
+		group.Go(func() error {
+			var err error
+			if parts[i], err = repo.openCatalog(ctx, src); err != nil {
+				faults[i] = fmt.Errorf("%s: %w", named[i], err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+	if err := errors.Join(faults...); err != nil {
+		return err
+	}
+	repo.catalog = repomd.NewRepository(parts...)
+	return nil
+}
+
+// openCatalog opens the catalog of one component.
+func (repo *repository) openCatalog(ctx context.Context, src *component) (*repomd.Catalog, error) {
+	key, err := src.catalogKey()
+	if err != nil {
+		return nil, err
+	}
+	cache := repo.client.Cache()
+	kept, err := cached(cache, kindCatalog, key, readCatalog)
+	if kept != nil || err != nil {
+		return kept, err
+	}
+	w, err := repo.makeCatalog(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	if keepWritten(cache, kindCatalog, hexSHA256([]byte(key)), w.Write) == nil {
+		w = nil // there is less to hold in memory at the same time
+		kept, err = cached(cache, kindCatalog, key, readCatalog)
+		if kept == nil && err == nil {
+			err = errors.New("the catalog of the repository has gone from the cache at once")
 		}
-		// Whether a package may have a base of its own depends on where the repository is.
-		repo.key += fmt.Sprintf("primary %s local %v\n", record.Checksum, strings.HasPrefix(src.URLs[0], "file:"))
+		return kept, err
 	}
-	var err error
-	repo.catalog, err = cached(repo.client.Cache(), kindCatalog, repo.key, readCatalog)
-	if repo.catalog != nil || err != nil {
-		return 0, err
+	var b bytes.Buffer
+	if err := w.Write(&b); err != nil {
+		return nil, err
 	}
-	if at, err := repo.makeCatalog(ctx); repo.catalog != nil || err != nil {
-		return at, err
+	return repomd.ReadCatalog(&b, int64(b.Len()))
+}
+
+// catalogKey names what the component's catalog is made of.
+func (s *component) catalogKey() (string, error) {
+	record, err := s.record("primary")
+	if err != nil {
+		return "", err
 	}
-	repo.catalog, err = cached(repo.client.Cache(), kindCatalog, repo.key, readCatalog)
-	if repo.catalog == nil && err == nil {
-		err = errors.New("the catalog of the repository has gone from the cache at once")
-	}
-	return 0, err
+	// Whether a package may have a base of its own depends on where the repository is.
+	return fmt.Sprintf("format %q\nprimary %s local %v\n", repomd.CatalogFormat, record.Checksum, strings.HasPrefix(s.URLs[0], "file:")), nil
 }
 
 // bigCatalog is the size from which memory for a catalog is worth preparing.
@@ -63,65 +102,37 @@ func readCatalog(r io.Reader, size int64) (*repomd.Catalog, error) {
 	return repomd.ReadCatalog(r, size)
 }
 
-// makeCatalog reads primary.xml of every component and puts the catalog into the cache. It opens it only when the cache
-// does not take it: else there is less to hold in memory at the same time.
-func (repo *repository) makeCatalog(ctx context.Context) (int, error) {
+// packageBatch is how many packages are handed on at once.
+const packageBatch = 64
+
+// makeCatalog collects a component's packages for its catalog, which takes as long as reading them does.
+func (repo *repository) makeCatalog(ctx context.Context, src *component) (*repomd.CatalogWriter, error) {
 	memory.HugePages()
-	var w repomd.CatalogWriter
-	batches := make(chan packageBatch, 4)
+	w := &repomd.CatalogWriter{}
+	batches := make(chan []*rpm.Metadata, 4)
 	var collect sync.WaitGroup
 	collect.Go(func() {
-		for b := range batches {
-			for _, m := range b.packages {
-				w.Add(m, b.source)
+		for batch := range batches {
+			for _, m := range batch {
+				w.Add(m)
 			}
 		}
 	})
-	at, err := repo.sendPackages(ctx, batches)
+	var batch []*rpm.Metadata
+	err := repo.readPrimary(ctx, src, func(m *rpm.Metadata) error {
+		if err := src.checkBase(m); err != nil {
+			return err
+		}
+		if batch = append(batch, m); len(batch) == packageBatch {
+			batches <- batch
+			batch = make([]*rpm.Metadata, 0, packageBatch)
+		}
+		return nil
+	})
+	batches <- batch
 	close(batches)
 	collect.Wait()
-	if err != nil {
-		return at, err
-	}
-	if keepWritten(repo.client.Cache(), kindCatalog, hexSHA256([]byte(repo.key)), w.Write) == nil {
-		return 0, nil
-	}
-	var b bytes.Buffer
-	if err := w.Write(&b); err != nil {
-		return 0, err
-	}
-	repo.catalog, err = repomd.ReadCatalog(&b, int64(b.Len()))
-	return 0, err
-}
-
-// packageBatch are packages of a component on their way into a catalog, which takes as long as reading them does.
-type packageBatch struct {
-	packages []*rpm.Metadata
-	source   int
-}
-
-const packageBatchSize = 64
-
-// sendPackages reads primary.xml of every component.
-func (repo *repository) sendPackages(ctx context.Context, to chan<- packageBatch) (int, error) {
-	for i, src := range repo.sources {
-		b := packageBatch{source: i}
-		err := repo.readPrimary(ctx, src, func(m *rpm.Metadata) error {
-			if err := src.checkBase(m); err != nil {
-				return err
-			}
-			if b.packages = append(b.packages, m); len(b.packages) == packageBatchSize {
-				to <- b
-				b.packages = make([]*rpm.Metadata, 0, packageBatchSize)
-			}
-			return nil
-		})
-		if err != nil {
-			return i, err
-		}
-		to <- b
-	}
-	return 0, nil
+	return w, err
 }
 
 // cached reads what the cache has under key; nil when it has nothing, or nothing that is any good.
@@ -158,8 +169,7 @@ func (repo *repository) answer(ctx context.Context, request solve.Request) (*sol
 	for {
 		solution, err := solve.Solve(request)
 		if damaged := repo.catalog.Err(); damaged != nil {
-			empty := func(io.Writer) error { return nil } // which is no catalog
-			return nil, errors.Join(fmt.Errorf("%w; it is made anew the next time", damaged), keepWritten(repo.client.Cache(), kindCatalog, hexSHA256([]byte(repo.key)), empty))
+			return nil, errors.Join(fmt.Errorf("%w; it is made anew the next time", damaged), repo.dropCatalogs())
 		}
 		var need *solve.NeedFiles
 		if !errors.As(err, &need) {
@@ -174,45 +184,60 @@ func (repo *repository) answer(ctx context.Context, request solve.Request) (*sol
 	}
 }
 
+// dropCatalogs puts something that is no catalog in the place of all in the cache.
+func (repo *repository) dropCatalogs() error {
+	var faults []error
+	for _, src := range repo.sources {
+		key, err := src.catalogKey()
+		if err == nil {
+			err = keep(repo.client.Cache(), kindCatalog, hexSHA256([]byte(key)), nil)
+		}
+		faults = append(faults, err)
+	}
+	return errors.Join(faults...)
+}
+
 // loadOwners finds out who owns the paths that are needed, from the cache or from filelists.xml of every component.
 func (repo *repository) loadOwners(ctx context.Context, need *solve.NeedFiles) error {
 	repo.asked = distinct(append(repo.asked, need.Paths...))
 	slices.Sort(repo.asked)
-	key := repo.key
-	for _, src := range repo.sources {
-		record, err := src.record("filelists")
-		if err != nil {
-			return err
-		}
-		key += fmt.Sprintf("filelists %s\n", record.Checksum)
+	owners := repo.catalog.NewOwners(repo.asked, solve.MatchAny(repo.asked))
+	named := slices.Sorted(maps.Keys(repo.catalog.NamedPaths()))
+	question := hexSHA256(fmt.Appendf(nil, "named %q\nasked %q\n", named, repo.asked))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(repo.options.jobs())
+	for i, src := range repo.sources {
+		group.Go(func() error { return repo.findOwners(ctx, src, owners, i, question) })
 	}
-	named := map[string]bool{}
-	for path := range repo.catalog.NamedPaths() {
-		named[path] = true
+	if err := group.Wait(); err != nil {
+		return err
 	}
-	for _, path := range repo.asked {
-		if !named[path] {
-			key += fmt.Sprintf("path %q\n", path)
-		}
-	}
-	match := solve.MatchAny(repo.asked)
-	owners, err := cached(repo.client.Cache(), kindOwners, key, func(r io.Reader, size int64) (*repomd.Owners, error) {
-		o := repo.catalog.NewOwners(repo.asked, match)
-		return o, o.Read(r, size)
-	})
+	repo.catalog.AddOwners(owners)
+	return nil
+}
+
+// findOwners asks one component.
+func (repo *repository) findOwners(ctx context.Context, src *component, owners *repomd.Owners, i int, question string) error {
+	key, err := src.catalogKey()
 	if err != nil {
 		return err
 	}
-	if owners == nil {
-		owners = repo.catalog.NewOwners(repo.asked, match)
-		for i, src := range repo.sources {
-			if err := repo.read(ctx, src, "filelists", func(r io.Reader) error { return owners.ReadFilelists(r, i) }); err != nil {
-				return err
-			}
-		}
-		_ = keepWritten(repo.client.Cache(), kindOwners, hexSHA256([]byte(key)), owners.Write) // a cache that cannot be written to is no fault
+	record, err := src.record("filelists")
+	if err != nil {
+		return err
 	}
-	repo.catalog.AddOwners(owners)
+	key += fmt.Sprintf("filelists %s\n%s\n", record.Checksum, question)
+	kept, err := cached(repo.client.Cache(), kindOwners, key, func(r io.Reader, size int64) (*repomd.Owners, error) {
+		return owners, owners.Read(r, size, i)
+	})
+	if kept != nil || err != nil {
+		return err
+	}
+	if err := repo.read(ctx, src, "filelists", func(r io.Reader) error { return owners.ReadFilelists(r, i) }); err != nil {
+		return err
+	}
+	write := func(w io.Writer) error { return owners.Write(w, i) }
+	_ = keepWritten(repo.client.Cache(), kindOwners, hexSHA256([]byte(key)), write) // a cache that cannot be written to is no fault
 	return nil
 }
 

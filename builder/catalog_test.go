@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -255,8 +256,65 @@ func TestCatalogKept(t *testing.T) {
 	ask("primary.xml.gz")
 	forget()
 	repo := ask()
-	if err := keep(repo.client.Cache(), "catalog", hexSHA256([]byte(repo.key)), []byte("slimcat\x00 of another format")); err != nil {
+	key, err := repo.sources[0].catalogKey()
+	if err == nil {
+		err = keep(repo.client.Cache(), "catalog", hexSHA256([]byte(key)), []byte("slimcat\x00 of another format"))
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	ask("primary.xml.gz")
+}
+
+// TestCatalogOfComponents changes one of two components: of the other nothing is read again, and it answers as before.
+func TestCatalogOfComponents(t *testing.T) {
+	dir := t.TempDir()
+	make := func(component, text string) {
+		t.Helper()
+		if err := os.RemoveAll(filepath.Join(dir, component)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(rpmtest.MustRepo(t, rpmtest.RepoOptions{}, text), filepath.Join(dir, component)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	make("base", "package a-1-1.noarch\n  requires /usr/share/data\n  requires c\n\npackage c-1-1.noarch\n")
+	make("updates", "package b-1-1.noarch\n  file /usr/share/data\n")
+	var read []string
+	files := http.FileServer(http.Dir(dir))
+	var mu sync.Mutex
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if component, _, _ := strings.Cut(r.URL.Path[1:], "/"); !strings.HasSuffix(r.URL.Path, "/repomd.xml") {
+			read = append(read, component+" "+r.URL.Path[strings.LastIndexByte(r.URL.Path, '-')+1:])
+		}
+		files.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	cache := t.TempDir()
+	ask := func(wantRead []string, want ...string) {
+		t.Helper()
+		read = nil
+		repo := openTest(t, Repository{BaseURL: server.URL + "/$component", Components: []string{"base", "updates"}}, cache)
+		solution, err := repo.ask(t.Context(), solve.Request{Arch: "x86_64", Install: []solve.Item{{Spec: "a"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range solution.Packages {
+			got = append(got, fmt.Sprint(p.NEVRA, " of ", repo.sources[repo.source(p.NEVRA)].Component))
+		}
+		slices.Sort(got)
+		slices.Sort(read)
+		if diff := cmp.Diff([][]string{wantRead, want}, [][]string{read, got}); diff != "" {
+			t.Error(diff)
+		}
+	}
+	const a, b = "a-1-1.noarch of base", "b-1-1.noarch of updates"
+	ask([]string{"base filelists.xml.gz", "base primary.xml.gz", "updates filelists.xml.gz", "updates primary.xml.gz"}, a, b, "c-1-1.noarch of base")
+	ask(nil, a, b, "c-1-1.noarch of base")
+	// A newer build in it, and one that base has too, which is base's.
+	make("updates", "package b-1-1.noarch\n  file /usr/share/data\n\npackage c-2-1.noarch\n\npackage a-1-1.noarch\n  requires nothing-there\n")
+	ask([]string{"updates filelists.xml.gz", "updates primary.xml.gz"}, a, b, "c-2-1.noarch of updates")
 }

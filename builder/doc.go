@@ -36,7 +36,7 @@
 //	an image as it was built        the record of the image: what its layers are, and of which packed segments
 //	one with a changed package      the headers of the other packages, what scriptlets read of their files, the
 //	                                records of layers; of segments those in layers that are not in the target yet
-//	packages without a lock         the catalog of the repository, in place of its primary.xml
+//	packages without a lock         the catalogs of the repository, in place of its primary.xml
 //
 // Packages are not in it: they are at their repository, bigger than what is packed of them, and read only by who packs
 // them first. So an unchanged image costs the manifest of the cache, its index, one blob of records, and the question

@@ -27,9 +27,8 @@ const (
 type repository struct {
 	client  *fetch.Client
 	sources []*component
-	catalog *repomd.Catalog
+	catalog *repomd.Repository
 	keep    filter   // which packages module streams leave visible; nil is all
-	key     string   // of the catalog in the cache
 	asked   []string // paths and globs whose owners have been looked up beside those that dependencies name
 
 	from     Repository // in the recipe's words
@@ -44,7 +43,7 @@ type component struct {
 	index *repomd.Index
 }
 
-// openRepository fetches and reads repomd.xml of every component and opens the catalog of their packages; of those that
+// openRepository fetches and reads repomd.xml of every component and opens the catalogs of their packages; of those that
 // several components hold in the same build the first component's is taken.
 func openRepository(ctx context.Context, client *fetch.Client, r Repository, p Platform, o Options) (*repository, error) {
 	components, err := r.BaseURLs(p)
@@ -58,15 +57,16 @@ func openRepository(ctx context.Context, client *fetch.Client, r Repository, p P
 		}
 	}
 	repo := &repository{client: client, from: r, platform: p, options: o, headers: map[*rpm.Metadata]*header{}}
+	var named []string
 	for _, c := range components {
 		src, err := openSource(ctx, client, c, keys)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name(r), err)
 		}
-		repo.sources = append(repo.sources, src)
+		repo.sources, named = append(repo.sources, src), append(named, c.name(r))
 	}
-	if at, err := repo.openCatalog(ctx); err != nil {
-		return nil, fmt.Errorf("%s: %w", components[at].name(r), err)
+	if err := repo.openCatalogs(ctx, named); err != nil {
+		return nil, err
 	}
 	if err := repo.openModules(ctx); err != nil {
 		return nil, err

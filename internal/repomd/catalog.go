@@ -1,19 +1,19 @@
 package repomd
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"math"
-	"slices"
 	"strings"
 
 	"slim/internal/rpm"
 )
 
-// Catalog is the packages of one or several primary.xml in a compact form that is read in one go and unpacked package by
-// package. It answers as a solve.Repository. It is not for several goroutines.
+// Catalog is the packages of a primary.xml in a compact form that is read in one go and unpacked package by package. They
+// stand in it in the order of Metadata.Compare. A Repository answers from it.
 //
 // A file begins with a mark of 8 bytes that holds the version of the format, and the lengths of the sections. Numbers have
 // 4 bytes, the lowest first. The sections:
@@ -36,15 +36,11 @@ type Catalog struct {
 	bodies   string
 	named    table // paths
 	indexes  [rpm.WhatOwns + 1]nameIndex
-
-	loaded []*rpm.Metadata // by number; nil until asked for
-	owners *Owners         // nil until AddOwners
-	err    error           // what was found damaged
 }
 
 // CatalogFormat is how the files of Catalog and Owners begin, behind a word for which they are. What is in them, what it
 // means, and what is taken from primary.xml and filelists.xml may only change together with it.
-const CatalogFormat = "\x01"
+const CatalogFormat = "\x02"
 
 const (
 	catalogMark = "slimcat" + CatalogFormat
@@ -79,7 +75,6 @@ func ReadCatalog(r io.Reader, size int64) (*Catalog, error) {
 	if err := c.cut(all); err != nil {
 		return nil, fmt.Errorf("reading catalog: %w: %w", ErrCatalog, err)
 	}
-	c.loaded = make([]*rpm.Metadata, c.Len())
 	return c, nil
 }
 
@@ -218,91 +213,76 @@ func (c *Catalog) version(i uint32) rpm.EVR {
 // Len is the number of packages.
 func (c *Catalog) Len() int { return len(c.packages) / 16 }
 
-// NEVRA names a package. They stand in the order of Metadata.Compare.
-func (c *Catalog) NEVRA(number int32) rpm.NEVRA {
-	p := c.record(number)
+func (c *Catalog) nevra(at int32) rpm.NEVRA {
+	p := c.record(at)
 	return rpm.NEVRA{Name: c.str(p.name), EVR: c.version(p.evr), Arch: c.str(p.arch)}
 }
 
-// Package unpacks a package, once: its pointer is the same each time. The file list is that of primary, with those of the
-// paths of AddOwners that it owns.
-func (c *Catalog) Package(number int32) *rpm.Metadata {
-	if c.loaded[number] == nil {
-		b := body{catalog: c, rest: c.bodies[c.record(number).body:]}
-		m := b.metadata()
-		if b.bad {
-			c.err = fmt.Errorf("reading catalog: %w: package %d", ErrCatalog, number)
-			m = &rpm.Metadata{}
-		}
-		m.NEVRA = c.NEVRA(number)
-		c.loaded[number] = m
-		if c.owners != nil {
-			c.owners.extend(m, number)
-		}
-	}
-	return c.loaded[number]
+// metadata unpacks a package; ok is false when it is damaged. The file list is that of primary.
+func (c *Catalog) metadata(at int32) (m *rpm.Metadata, ok bool) {
+	m = &rpm.Metadata{NEVRA: c.nevra(at)}
+	b := c.body(at)
+	b.unpack(m)
+	return m, !b.bad
 }
 
-// Err says that a package was damaged. What has been answered since ReadCatalog is worth nothing then.
-func (c *Catalog) Err() error { return c.err }
+// order is as much of a package as it is sorted by.
+func (c *Catalog) order(at int32) *rpm.Metadata {
+	m := &rpm.Metadata{NEVRA: c.nevra(at)}
+	b := c.body(at)
+	b.head(m)
+	return m
+}
 
-// Find is the number of the package of a NEVRA.
-func (c *Catalog) Find(n rpm.NEVRA) (number int32, ok bool) {
-	for _, i := range c.Lookup(rpm.Named, n.Name) {
-		if c.NEVRA(i) == n {
-			return i, true
+// fileName is Metadata.FileName of a package.
+func (c *Catalog) fileName(at int32) string {
+	b := c.body(at)
+	m := rpm.Metadata{Location: b.text()}
+	if m.Location == "" {
+		m.NEVRA = c.nevra(at)
+	}
+	return m.FileName()
+}
+
+func (c *Catalog) body(at int32) body {
+	return body{catalog: c, rest: c.bodies[c.record(at).body:]}
+}
+
+// find is the place of the package of a NEVRA.
+func (c *Catalog) find(n rpm.NEVRA) (at int32, ok bool) {
+	for at := range c.lookup(rpm.Named, n.Name) {
+		if c.nevra(at) == n {
+			return at, true
 		}
 	}
 	return 0, false
 }
 
-// Source is the number that the package was added with.
-func (c *Catalog) Source(number int32) int {
-	b := body{catalog: c, rest: c.bodies[c.record(number).body:]}
-	return int(b.number())
+// lookup are the places of packages that stand in a relation to a name, in ascending order.
+func (c *Catalog) lookup(r rpm.Relation, name string) iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		x := &c.indexes[r]
+		for from, to := x.find(c, name); from < to; from++ {
+			if !yield(int32(x.packages.at(from))) {
+				return
+			}
+		}
+	}
 }
 
-// NamedPaths are the paths that any dependency names, each once.
-func (c *Catalog) NamedPaths() iter.Seq[string] { return c.strings(c.named, 1) }
+// names are all names for which lookup finds a package, each once.
+func (c *Catalog) names(r rpm.Relation) iter.Seq[string] {
+	return c.strings(c.indexes[r].names[:max(0, len(c.indexes[r].names)-8)], 2)
+}
+
+// namedPaths are the paths that any dependency names, each once.
+func (c *Catalog) namedPaths() iter.Seq[string] { return c.strings(c.named, 1) }
 
 // strings are those that every step-th number of t means.
 func (c *Catalog) strings(t table, step int) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for i := 0; i < t.len(); i += step {
 			if !yield(c.str(t.at(i))) {
-				return
-			}
-		}
-	}
-}
-
-// Lookup are the packages that stand in a relation to a name, in ascending order.
-func (c *Catalog) Lookup(r rpm.Relation, name string) []int32 {
-	found := c.indexes[r].find(c, name)
-	if r == rpm.WhatOwns && c.owners != nil {
-		if more := c.owners.of[name]; len(more) > 0 {
-			found = append(found, more...)
-			slices.Sort(found)
-			found = slices.Compact(found)
-		}
-	}
-	return found
-}
-
-// Names are all names for which Lookup finds a package, each once.
-func (c *Catalog) Names(r rpm.Relation) iter.Seq[string] {
-	names := c.strings(c.indexes[r].names[:max(0, len(c.indexes[r].names)-8)], 2)
-	if r != rpm.WhatOwns || c.owners == nil {
-		return names
-	}
-	return func(yield func(string) bool) {
-		for name := range names {
-			if !yield(name) {
-				return
-			}
-		}
-		for path := range c.owners.of {
-			if len(c.indexes[r].find(c, path)) == 0 && !yield(path) {
 				return
 			}
 		}
@@ -334,20 +314,15 @@ func (x *nameIndex) valid(strings, packages int) bool {
 	return true
 }
 
-func (x *nameIndex) find(c *Catalog, name string) []int32 {
+// find is where a name's packages begin and end in packages.
+func (x *nameIndex) find(c *Catalog, name string) (from, to int) {
 	bucket := int(hashName(name)) & (x.buckets.len() - 2)
 	for i := int(x.buckets.at(bucket)); i < int(x.buckets.at(bucket+1)); i++ {
-		if c.str(x.names.at(2*i)) != name {
-			continue
+		if c.str(x.names.at(2*i)) == name {
+			return int(x.names.at(2*i + 1)), int(x.names.at(2*i + 3))
 		}
-		from, to := int(x.names.at(2*i+1)), int(x.names.at(2*i+3))
-		found := make([]int32, 0, to-from)
-		for ; from < to; from++ {
-			found = append(found, int32(x.packages.at(from)))
-		}
-		return found
 	}
-	return nil
+	return 0, 0
 }
 
 // hashName is FNV-1a.
@@ -406,13 +381,17 @@ func (b *body) length() int {
 	return int(n)
 }
 
-func (b *body) metadata() *rpm.Metadata {
-	b.number() // source
-	m := &rpm.Metadata{
-		Summary: b.text(), License: b.text(), Vendor: b.text(), SourceRPM: b.text(), Location: b.text(), Base: b.text(),
-		Checksum: rpm.Checksum{Algorithm: b.text(), Hex: b.hex()}, Size: b.size(), InstalledSize: b.size(),
-		BuildTime: b.size(), HeaderEnd: b.size(),
-	}
+// head unpacks what comes first into m.
+func (b *body) head(m *rpm.Metadata) {
+	m.Location, m.Base = b.text(), b.text()
+	m.Checksum = rpm.Checksum{Algorithm: b.text(), Hex: b.hex()}
+}
+
+// unpack unpacks all of it into m.
+func (b *body) unpack(m *rpm.Metadata) {
+	b.head(m)
+	m.Summary, m.License, m.Vendor, m.SourceRPM = b.text(), b.text(), b.text(), b.text()
+	m.Size, m.InstalledSize, m.BuildTime, m.HeaderEnd = b.size(), b.size(), b.size(), b.size()
 	if n := b.length(); n > 0 {
 		m.Requires = make([]rpm.Requirement, n)
 		for i := range m.Requires {
@@ -435,7 +414,6 @@ func (b *body) metadata() *rpm.Metadata {
 			m.Files[i] = b.text()
 		}
 	}
-	return m
 }
 
 // capabilityLists are the lists of dependencies apart from Requires, in the order of a body.
@@ -451,7 +429,7 @@ func (b *body) hex() string {
 	}
 	sum := b.rest[:n]
 	b.rest = b.rest[n:]
-	return fmt.Sprintf("%x", sum)
+	return hex.EncodeToString([]byte(sum))
 }
 
 // Bits of a dependency beside those of its Sense.

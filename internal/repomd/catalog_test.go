@@ -24,8 +24,8 @@ import (
 func catalogOf(t testing.TB, packages []*rpm.Metadata) (*Catalog, []byte) {
 	t.Helper()
 	var w CatalogWriter
-	for i, m := range packages {
-		w.Add(m, i%3)
+	for _, m := range packages {
+		w.Add(m)
 	}
 	var b bytes.Buffer
 	if err := w.Write(&b); err != nil {
@@ -36,6 +36,20 @@ func catalogOf(t testing.TB, packages []*rpm.Metadata) (*Catalog, []byte) {
 		t.Fatal(err)
 	}
 	return c, b.Bytes()
+}
+
+// dealt joins so many catalogs with packages in turn.
+func dealt(t testing.TB, packages []*rpm.Metadata, components int) *Repository {
+	t.Helper()
+	hands := make([][]*rpm.Metadata, components)
+	for i, m := range packages {
+		hands[i%components] = append(hands[i%components], m)
+	}
+	parts := make([]*Catalog, components)
+	for i := range parts {
+		parts[i], _ = catalogOf(t, hands[i])
+	}
+	return NewRepository(parts...)
 }
 
 // stream9 is a metadata file of a real repository.
@@ -57,36 +71,83 @@ func stream9Packages(t *testing.T) []*rpm.Metadata {
 	return packages
 }
 
-// TestCatalogReal unpacks what was packed, in the order of Metadata.Compare.
-func TestCatalogReal(t *testing.T) {
+// TestRepositoryReal unpacks what was packed, in the order of Metadata.Compare, from however many catalogs.
+func TestRepositoryReal(t *testing.T) {
 	packages := stream9Packages(t)
 	shuffled := slices.Clone(packages)
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-	c, _ := catalogOf(t, append(shuffled, shuffled[0]))
 	slices.SortFunc(packages, (*rpm.Metadata).Compare)
-	if c.Len() != len(packages) {
-		t.Fatalf("%d packages, not %d", c.Len(), len(packages))
-	}
-	for i, want := range packages {
-		one, again := c.Package(int32(i)), c.Package(int32(i))
-		if diff := cmp.Diff(want, one); diff != "" || c.NEVRA(int32(i)) != want.NEVRA || one != again {
-			t.Fatalf("package %d: %s", i, diff)
+	for _, components := range []int{1, 2, 5} {
+		r := dealt(t, append(shuffled, shuffled[0]), components)
+		if r.Len() != len(packages) {
+			t.Fatalf("%d packages, not %d", r.Len(), len(packages))
 		}
-		if got := c.Source(int32(i)); got != slices.Index(shuffled, want)%3 {
-			t.Fatalf("package %d is of source %d", i, got)
+		for i, want := range packages {
+			one, again := r.Package(int32(i)), r.Package(int32(i))
+			if diff := cmp.Diff(want, one); diff != "" || r.NEVRA(int32(i)) != want.NEVRA || one != again {
+				t.Fatalf("package %d: %s", i, diff)
+			}
+			if got := r.Source(int32(i)); got != slices.Index(shuffled, want)%components {
+				t.Fatalf("package %d is of component %d", i, got)
+			}
+			if n, ok := r.Find(want.NEVRA); !ok || n != int32(i) {
+				t.Fatalf("Find(%s) = %d, %v", want.NEVRA, n, ok)
+			}
 		}
-		if n, ok := c.Find(want.NEVRA); !ok || n != int32(i) {
-			t.Fatalf("Find(%s) = %d, %v", want.NEVRA, n, ok)
+		if err := r.Err(); err != nil {
+			t.Fatal(err)
+		}
+		checkIndexes(t, r, packages)
+	}
+}
+
+// TestRepositoryShadowed has packages of one NEVRA in several components: the first component's is there, and nothing of
+// the others.
+func TestRepositoryShadowed(t *testing.T) {
+	of := func(location, provides string, names ...string) []*rpm.Metadata {
+		var out []*rpm.Metadata
+		for _, name := range names {
+			n := rpm.NEVRA{Name: name, EVR: rpm.EVR{Version: "1", Release: "1"}, Arch: "noarch"}
+			out = append(out, &rpm.Metadata{
+				NEVRA: n, Location: location + n.Name + ".rpm", Provides: []rpm.Capability{{Name: name}, {Name: provides}}, Files: []string{"/" + provides},
+				Requires: []rpm.Requirement{{Capability: rpm.Capability{Name: "/named/" + provides}}},
+			})
+		}
+		return out
+	}
+	first, second := of("z/", "one", "b", "d"), of("a/", "two", "a", "b", "c", "d")
+	third := of("", "three", "d", "e")
+	var parts []*Catalog
+	for _, packages := range [][]*rpm.Metadata{first, second, third} {
+		c, _ := catalogOf(t, packages)
+		parts = append(parts, c)
+	}
+	r := NewRepository(parts...)
+	want := []*rpm.Metadata{second[0], first[0], second[2], first[1], third[1]}
+	slices.SortFunc(want, (*rpm.Metadata).Compare)
+	var got []*rpm.Metadata
+	for i := range int32(r.Len()) {
+		got = append(got, r.Package(i))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatal(diff)
+	}
+	for _, m := range want {
+		if n, ok := r.Find(m.NEVRA); !ok || r.Package(n).Location != m.Location {
+			t.Errorf("Find(%s) = %d, %v", m.NEVRA, n, ok)
 		}
 	}
-	if err := c.Err(); err != nil {
-		t.Fatal(err)
+	checkIndexes(t, r, want)
+	// What only the hidden ones have is not there: a component of nothing but those has no names.
+	r = NewRepository(parts[1], parts[0])
+	if names := slices.Collect(r.Names(rpm.WhatProvides)); slices.Contains(names, "one") || len(names) != 5 {
+		t.Errorf("names are %q", names)
 	}
-	checkIndexes(t, c, packages)
+	checkIndexes(t, r, second)
 }
 
 // checkIndexes compares every lookup with a search.
-func checkIndexes(t *testing.T, c *Catalog, packages []*rpm.Metadata) {
+func checkIndexes(t *testing.T, c *Repository, packages []*rpm.Metadata) {
 	t.Helper()
 	names := func(m *rpm.Metadata, r rpm.Relation) iter.Seq[string] {
 		return func(yield func(string) bool) {
@@ -137,14 +198,18 @@ func checkIndexes(t *testing.T, c *Catalog, packages []*rpm.Metadata) {
 			paths[path] = true
 		}
 	}
-	if diff := cmp.Diff(slices.Sorted(maps.Keys(paths)), slices.Sorted(c.NamedPaths())); diff != "" {
-		t.Fatal(diff)
+	for path := range c.NamedPaths() {
+		delete(paths, path)
+	}
+	if len(paths) > 0 {
+		t.Fatalf("paths that dependencies name are missing: %v", paths)
 	}
 }
 
 func TestCatalogEmpty(t *testing.T) {
-	c, _ := catalogOf(t, nil)
-	if c.Len() != 0 || len(slices.Collect(c.Names(rpm.WhatProvides))) > 0 || c.Lookup(rpm.Named, "a") != nil {
+	empty, _ := catalogOf(t, nil)
+	c := NewRepository(empty, empty)
+	if NewRepository().Len() != 0 || c.Len() != 0 || len(slices.Collect(c.Names(rpm.WhatProvides))) > 0 || c.Lookup(rpm.Named, "a") != nil {
 		t.Error("an empty catalog has something in it")
 	}
 }
@@ -152,7 +217,8 @@ func TestCatalogEmpty(t *testing.T) {
 // TestOwners reads the owners of paths that primary does not list, and reads them back.
 func TestOwners(t *testing.T) {
 	packages := stream9Packages(t)
-	c, _ := catalogOf(t, packages)
+	const components = 3
+	c := dealt(t, packages, components)
 	const asked = "/usr/share/doc/bash/README"
 	if c.KnowsOwners(asked) || c.Lookup(rpm.WhatOwns, asked) != nil {
 		t.Fatal("the path is known already")
@@ -160,20 +226,19 @@ func TestOwners(t *testing.T) {
 	ask := func() *Owners {
 		return c.NewOwners([]string{asked, "/usr/lib64/libz.*"}, func(path string) bool { return strings.HasPrefix(path, "/usr/lib64/libz.") })
 	}
-	o := ask()
+	o, again := ask(), ask()
 	filelists := stream9(t, "filelists")
-	for source := range 3 {
-		if err := o.ReadFilelists(bytes.NewReader(filelists), source); err != nil {
+	for i := range components {
+		if err := o.ReadFilelists(bytes.NewReader(filelists), i); err != nil {
 			t.Fatal(err)
 		}
-	}
-	var b bytes.Buffer
-	if err := o.Write(&b); err != nil {
-		t.Fatal(err)
-	}
-	again := ask()
-	if err := again.Read(bytes.NewReader(b.Bytes()), int64(b.Len())); err != nil {
-		t.Fatal(err)
+		var b bytes.Buffer
+		if err := o.Write(&b, i); err != nil {
+			t.Fatal(err)
+		}
+		if err := again.Read(bytes.NewReader(b.Bytes()), int64(b.Len()), i); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, o := range []*Owners{o, again} {
 		c.AddOwners(o)
@@ -191,7 +256,7 @@ func TestOwners(t *testing.T) {
 			t.Error("Names lacks a path that was asked for")
 		}
 	}
-	if err := ask().Read(strings.NewReader(ownersMark+`{"/bin/sh":[1125]}`), int64(len(ownersMark)+18)); !errors.Is(err, ErrCatalog) {
+	if err := ask().Read(strings.NewReader(ownersMark+`{"/bin/sh":[1125]}`), int64(len(ownersMark)+18), 0); !errors.Is(err, ErrCatalog) {
 		t.Errorf("owners of another catalog: %v", err)
 	}
 }
@@ -219,25 +284,27 @@ func TestCatalogDamaged(t *testing.T) {
 
 // useCatalog reads a file and asks all there is to be asked.
 func useCatalog(t *testing.T, file []byte) {
-	c, err := ReadCatalog(bytes.NewReader(file), int64(len(file)))
+	one, err := ReadCatalog(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
 		if !errors.Is(err, ErrCatalog) {
 			t.Errorf("%v", err)
 		}
 		return
 	}
-	for i := range int32(c.Len()) {
-		m := c.Package(i)
-		c.Source(i)
-		c.Find(m.NEVRA)
-	}
-	for r := rpm.Named; r <= rpm.WhatOwns; r++ {
-		for name := range c.Names(r) {
-			c.Lookup(r, name)
+	for _, c := range []*Repository{NewRepository(one), NewRepository(one, one)} {
+		for i := range int32(c.Len()) {
+			m := c.Package(i)
+			c.Source(i)
+			c.Find(m.NEVRA)
 		}
-		c.Lookup(r, "a")
+		for r := rpm.Named; r <= rpm.WhatOwns; r++ {
+			for name := range c.Names(r) {
+				c.Lookup(r, name)
+			}
+			c.Lookup(r, "a")
+		}
+		c.AddOwners(c.NewOwners(slices.Collect(maps.Keys(c.NamedPaths())), nil))
 	}
-	c.AddOwners(c.NewOwners(slices.Collect(c.NamedPaths()), nil))
 }
 
 // FuzzCatalog gives the reader anything, and asks all there is to be asked.

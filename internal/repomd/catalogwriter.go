@@ -36,8 +36,8 @@ type written struct {
 // pair is a name and a package, by the order in which they were added.
 type pair struct{ name, pkg uint32 }
 
-// Add takes in a package unless one of the same NEVRA has been added. Source is a number of the caller's.
-func (w *CatalogWriter) Add(m *rpm.Metadata, source int) {
+// Add takes in a package unless one of the same NEVRA has been added.
+func (w *CatalogWriter) Add(m *rpm.Metadata) {
 	if w.seen == nil {
 		w.seen, w.evrs, w.paths = map[[3]uint32]bool{}, map[[3]uint32]uint32{}, map[uint32]bool{}
 		w.version(rpm.EVR{})
@@ -51,7 +51,7 @@ func (w *CatalogWriter) Add(m *rpm.Metadata, source int) {
 	p.location, p.base, p.checksum = m.Location, m.Base, m.Checksum
 	number := uint32(len(w.packages))
 	w.packages = append(w.packages, p)
-	w.body(m, source)
+	w.body(m)
 	w.index(m, number)
 	if len(w.bodies)+len(w.texts.text) > MaxCatalog {
 		w.err = fmt.Errorf("writing catalog: more than %d bytes", MaxCatalog)
@@ -71,17 +71,20 @@ func (w *CatalogWriter) version(e rpm.EVR) uint32 {
 
 func (w *CatalogWriter) number(n uint64) { w.bodies = binary.AppendUvarint(w.bodies, n) }
 
-func (w *CatalogWriter) body(m *rpm.Metadata, source int) {
-	w.number(uint64(source))
-	for _, s := range []string{m.Summary, m.License, m.Vendor, m.SourceRPM, m.Location, m.Base, m.Checksum.Algorithm} {
-		w.number(uint64(w.texts.add(s)))
+func (w *CatalogWriter) body(m *rpm.Metadata) {
+	texts := func(list ...string) {
+		for _, s := range list {
+			w.number(uint64(w.texts.add(s)))
+		}
 	}
+	texts(m.Location, m.Base, m.Checksum.Algorithm)
 	sum, err := hex.DecodeString(m.Checksum.Hex)
 	if err != nil || len(sum) > maxChecksum {
 		w.err = cmp.Or(w.err, fmt.Errorf("writing catalog: package %s: checksum %q", m.NEVRA, m.Checksum.Hex))
 	}
 	w.number(uint64(len(sum)))
 	w.bodies = append(w.bodies, sum...)
+	texts(m.Summary, m.License, m.Vendor, m.SourceRPM)
 	for _, n := range []int64{m.Size, m.InstalledSize, m.BuildTime, m.HeaderEnd} {
 		w.number(uint64(n))
 	}
@@ -96,9 +99,7 @@ func (w *CatalogWriter) body(m *rpm.Metadata, source int) {
 		}
 	}
 	w.number(uint64(len(m.Files)))
-	for _, file := range m.Files {
-		w.number(uint64(w.texts.add(file)))
-	}
+	texts(m.Files...)
 }
 
 func (w *CatalogWriter) dependency(c *rpm.Capability, pre bool) {
