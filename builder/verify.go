@@ -10,10 +10,14 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"slim/internal/audit"
 	"slim/internal/rpm"
+	"slim/internal/rpmdb"
 )
 
 // VerifyOptions say what an image is verified by. There has to be a key.
@@ -157,13 +161,17 @@ func VerifyDatabase(ctx context.Context, file string, o VerifyOptions) (*Verific
 
 // read are the packages of a database as keys prove them, by NEVRA, and the number of keys among them.
 func (d *database) read(keys *rpm.Keyring) (packages []audit.Package, keysLeft int) {
-	for _, i := range d.packages {
-		if audit.IsKey(i.Header) {
-			keysLeft++
-			continue
-		}
-		packages = append(packages, audit.ReadPackage(i.Header, i.States(), keys))
+	installed := slices.DeleteFunc(slices.Clone(d.packages), func(i rpmdb.Installed) bool { return audit.IsKey(i.Header) })
+	packages, keysLeft = make([]audit.Package, len(installed)), len(d.packages)-len(installed)
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for k, i := range installed {
+		group.Go(func() error {
+			packages[k] = audit.ReadPackage(i.Header, i.States(), keys)
+			return nil
+		})
 	}
+	_ = group.Wait()
 	slices.SortFunc(packages, func(a, b audit.Package) int { return a.NEVRA.Compare(b.NEVRA) })
 	return packages, keysLeft
 }

@@ -5,17 +5,22 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"hash"
 	"io"
 	"path"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"slim/internal/rootfs"
 	"slim/internal/rpm"
 )
 
-// Root is what Check looks at. Nothing in it is changed.
+// Root is what Check looks at. Nothing in it is changed; nodes are opened by several goroutines at once.
 type Root struct {
 	Tree     *rootfs.Tree
 	Packages []Package
@@ -64,7 +69,7 @@ func (r *Report) Failed(strict bool) bool {
 // errors are those of reading.
 func Check(root Root) (*Report, error) {
 	c := &check{
-		Root: root, claims: map[string]claim{}, sums: map[string]string{}, rules: Rules(), extra: map[string]*Extra{},
+		Root: root, claims: map[string]claim{}, sums: map[string]*summed{}, rules: Rules(), extra: map[string]*Extra{},
 		report: &Report{Generated: []Generated{}, Findings: []Finding{}},
 	}
 	for i := range root.Extra {
@@ -74,6 +79,7 @@ func Check(root Root) (*Report, error) {
 		}
 		c.extra[at] = &root.Extra[i]
 	}
+	c.sumAhead()
 	for i := range root.Packages {
 		before := c.report.FileCount
 		if err := c.pkg(&root.Packages[i]); err != nil {
@@ -106,7 +112,17 @@ type check struct {
 	rules  []Rule
 	extra  map[string]*Extra
 	claims map[string]claim // by path, symbolic links of directories followed
-	sums   map[string]string
+
+	mu      sync.Mutex
+	sums    map[string]*summed
+	buffers sync.Pool // *[hashBuffer]byte
+}
+
+// summed is a digest that is computed once.
+type summed struct {
+	once sync.Once
+	hex  string
+	err  error
 }
 
 // claim is what packages say of a path.
@@ -365,7 +381,7 @@ func (c *check) content(p *Package, file *rpm.File, n *rootfs.Node) (open string
 	}
 	same, got := file.Size == n.Size, fmt.Sprintf("%d bytes", n.Size)
 	want := fmt.Sprintf("%d bytes", file.Size)
-	if same && (file.Size > 0 || file.Digest != "") {
+	if wantsDigest(file, n) {
 		sum, err := c.sum(n, p.algorithm)
 		if err != nil {
 			return "", err
@@ -392,26 +408,69 @@ func (c *check) content(p *Package, file *rpm.File, n *rootfs.Node) (open string
 	return "", nil
 }
 
-const hashBuffer = 256 << 10
+// wantsDigest reports whether a digest is to say that a node has the content of a file.
+func wantsDigest(file *rpm.File, n *rootfs.Node) bool {
+	return n.IsRegular() && file.IsRegular() && file.Flags&rpm.FileGhost == 0 && file.Size == n.Size && (file.Size > 0 || file.Digest != "")
+}
+
+// sumAhead computes the digests that packages will be compared by, on all cores. What goes wrong is said when they are.
+func (c *check) sumAhead() {
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range c.Packages {
+		p := &c.Packages[i]
+		if p.algorithm.new == nil {
+			continue
+		}
+		group.Go(func() error {
+			for f := range p.Files {
+				if p.state(f) != rpm.StateNormal {
+					continue
+				}
+				if _, n, err := c.Tree.Walk("/", p.Files[f].Path, false); err == nil && n != nil && wantsDigest(&p.Files[f], n) {
+					_, _ = c.sum(n, p.algorithm)
+				}
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+}
+
+const hashBuffer = 64 << 10
 
 // sum is the digest of a regular file's content, in hex.
 func (c *check) sum(n *rootfs.Node, a algorithm) (string, error) {
 	key := a.name + " " + carrier(n)
-	if sum, ok := c.sums[key]; ok {
-		return sum, nil
+	c.mu.Lock()
+	s := c.sums[key]
+	if s == nil {
+		s = &summed{}
+		c.sums[key] = s
 	}
+	c.mu.Unlock()
+	s.once.Do(func() {
+		if s.hex, s.err = c.read(n, a.new()); s.err != nil {
+			s.err = fmt.Errorf("reading %s: %w", n.Path, s.err)
+		}
+	})
+	return s.hex, s.err
+}
+
+// read is what h makes of a regular file's content, in hex.
+func (c *check) read(n *rootfs.Node, h hash.Hash) (string, error) {
 	r, err := n.Open()
 	if err != nil {
-		return "", fmt.Errorf("reading %s: %w", n.Path, err)
+		return "", err
 	}
 	defer r.Close()
-	h := a.new()
-	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{r}, make([]byte, min(hashBuffer, n.Size+1))); err != nil {
-		return "", fmt.Errorf("reading %s: %w", n.Path, err)
+	buffer, _ := c.buffers.Get().(*[hashBuffer]byte)
+	if buffer == nil {
+		buffer = new([hashBuffer]byte)
 	}
-	sum := hex.EncodeToString(h.Sum(nil))
-	c.sums[key] = sum
-	return sum, nil
+	defer c.buffers.Put(buffer)
+	_, err = io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{r}, buffer[:])
+	return hex.EncodeToString(h.Sum(nil)), err
 }
 
 // ownedBy reports whether a node belongs to a user by name: any line of passwd may say so. Root is 0 whatever passwd

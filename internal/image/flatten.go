@@ -2,6 +2,7 @@ package image
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -139,21 +141,31 @@ func (f *flattener) image(ctx context.Context, img v1.Image) error {
 	if len(layers) > f.limits.layers {
 		return fmt.Errorf("%d layers: %w", len(layers), ErrLimit)
 	}
+	order, err := largestFirst(layers)
+	if err != nil {
+		return err
+	}
 	entries, errs := make([][]entry, len(layers)), make([]error, len(layers))
-	group, inner := errgroup.WithContext(ctx)
+	contexts, cancels := make([]context.Context, len(layers)), make([]context.CancelFunc, len(layers))
+	for i := range layers {
+		contexts[i], cancels[i] = context.WithCancel(ctx)
+		defer cancels[i]()
+	}
+	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i, l := range layers {
+	for _, i := range order {
 		group.Go(func() error {
-			entries[i], errs[i] = f.layer(inner, l, ids[i])
-			return errs[i]
+			if entries[i], errs[i] = f.layer(contexts[i], layers[i], ids[i]); errs[i] != nil {
+				for _, cancel := range cancels[i+1:] {
+					cancel() // those before it may be wrong too, and are named first
+				}
+			}
+			return nil
 		})
 	}
-	first := group.Wait()
+	_ = group.Wait()
 	for i := range layers {
 		err := errs[i]
-		if err != nil && err != first && errors.Is(err, context.Canceled) {
-			continue // of another
-		}
 		if err == nil {
 			err = f.apply(i, entries[i])
 		}
@@ -161,7 +173,21 @@ func (f *flattener) image(ctx context.Context, img v1.Image) error {
 			return fmt.Errorf("layer %d of %d: %w", i+1, len(layers), err)
 		}
 	}
-	return first
+	return nil
+}
+
+// largestFirst are the indexes of layers in an order in which little is left when the last one begins.
+func largestFirst(layers []v1.Layer) ([]int, error) {
+	order, sizes := make([]int, len(layers)), make([]int64, len(layers))
+	for i, l := range layers {
+		var err error
+		if sizes[i], err = l.Size(); err != nil {
+			return nil, err
+		}
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(sizes[b], sizes[a]) })
+	return order, nil
 }
 
 // layer reads one layer to its end, and checks it.

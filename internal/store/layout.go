@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -229,11 +230,11 @@ func besideName(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:12])
 }
 
-// blobs writes blobs, some at once.
+// blobs writes blobs, some at once, the largest first.
 func (w *layoutWriter) blobs(ctx context.Context, blobs []blob, m *meter) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(w.jobs)
-	for _, b := range blobs {
+	for _, b := range slices.SortedStableFunc(slices.Values(blobs), func(a, b blob) int { return cmp.Compare(b.size, a.size) }) {
 		group.Go(func() error { return w.blob(ctx, b, m) })
 	}
 	return group.Wait()
