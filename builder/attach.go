@@ -19,9 +19,9 @@ import (
 	"slim/internal/store"
 )
 
-// Attachment is a document about an image that stands beside it, in a registry or an OCI layout: an OCI artifact whose
+// attachment is a document about an image that stands beside it, in a registry or an OCI layout: an OCI artifact whose
 // subject is the image. The image does not depend on it.
-type Attachment struct {
+type attachment struct {
 	Kind        string // what it is, for people
 	Subject     string // digest of the index, or of the image of one platform
 	Type        string // media type
@@ -45,7 +45,7 @@ func (w *AttachOptions) none() bool { return len(w.SBOMs) == 0 && !w.Provenance 
 func (w *AttachOptions) NeedBill() bool { return len(w.SBOMs) > 0 || w.Provenance }
 
 // documents are the attachments of a built image, made once for several destinations.
-func (i *Image) documents(ctx context.Context, what AttachOptions, o Options) ([]Attachment, error) {
+func (i *Image) documents(ctx context.Context, what AttachOptions, o Options) ([]attachment, error) {
 	if i.attached == nil || !reflect.DeepEqual(i.attachedAs, what) {
 		runtime.GC() // what the build held is of no use any more, and documents of many files take as much again
 		made, err := i.attachments(ctx, &what, o)
@@ -59,7 +59,7 @@ func (i *Image) documents(ctx context.Context, what AttachOptions, o Options) ([
 
 // attachments makes the documents of a built image: in the order of its platforms, the same for the same recipe, lock, key
 // and version of slim, wherever the image goes. The error wraps image.ErrLost when the image has to be made again first.
-func (i *Image) attachments(ctx context.Context, what *AttachOptions, o Options) ([]Attachment, error) {
+func (i *Image) attachments(ctx context.Context, what *AttachOptions, o Options) ([]attachment, error) {
 	a := &attaching{Image: i, what: what, options: o}
 	var all []*described
 	for k := range i.Platforms {
@@ -89,7 +89,7 @@ type attaching struct {
 	*Image
 	what    *AttachOptions
 	options Options
-	made    []Attachment
+	made    []attachment
 }
 
 // described is the image of one platform.
@@ -107,7 +107,7 @@ func (a *attaching) platform(ctx context.Context, d *described) error {
 		if err != nil {
 			return err
 		}
-		a.add(Attachment{Kind: format.name() + " bill of materials", Subject: d.digest, Type: format.mediaType(), Title: format.title(a.Name), Content: content}, d.image.Created)
+		a.add(attachment{Kind: format.name() + " bill of materials", Subject: d.digest, Type: format.mediaType(), Title: format.title(a.Name), Content: content}, d.image.Created)
 		if err := a.sign(d.digest, format.predicate(), json.RawMessage(content), d.image.Created); err != nil {
 			return err
 		}
@@ -131,7 +131,7 @@ func (a *attaching) whole(ctx context.Context, digest string, all []*described) 
 }
 
 // add dates an attachment like its image.
-func (a *attaching) add(at Attachment, created time.Time) {
+func (a *attaching) add(at attachment, created time.Time) {
 	if at.Annotations == nil {
 		at.Annotations = map[string]string{}
 	}
@@ -149,7 +149,7 @@ func (a *attaching) sign(subject, predicateType string, predicate any, created t
 		return fmt.Errorf("signing: %w", err)
 	}
 	// The annotations are cosign's.
-	a.add(Attachment{
+	a.add(attachment{
 		Kind: signedKind(predicateType), Subject: subject, Type: attest.BundleType, Content: content,
 		Annotations: map[string]string{"dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": predicateType},
 	}, created)
@@ -170,7 +170,7 @@ func signedKind(predicateType string) string {
 }
 
 // stored are attachments in the store's words.
-func stored(all []Attachment) ([]store.Attachment, error) {
+func stored(all []attachment) ([]store.Attachment, error) {
 	var out []store.Attachment
 	for _, a := range all {
 		subject, err := v1.NewHash(a.Subject)

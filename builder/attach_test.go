@@ -188,7 +188,7 @@ func TestProvenance(t *testing.T) {
 		if err := json.Unmarshal(a.Content, &bundle); err != nil {
 			t.Fatal(err)
 		}
-		k := slices.IndexFunc(plain, func(p Attachment) bool { return p.Subject == a.Subject })
+		k := slices.IndexFunc(plain, func(p attachment) bool { return p.Subject == a.Subject })
 		if !bytes.Equal(bundle.DSSEEnvelope.Payload, plain[k].Content) {
 			t.Errorf("what is signed about %s is not what is attached without a key", a.Subject)
 		}
@@ -202,7 +202,7 @@ func TestProvenance(t *testing.T) {
 	}
 }
 
-func attachments(t *testing.T, img *Image, what AttachOptions) []Attachment {
+func attachments(t *testing.T, img *Image, what AttachOptions) []attachment {
 	t.Helper()
 	all, err := img.attachments(context.Background(), &what, Options{})
 	if err != nil {
@@ -307,7 +307,7 @@ func TestBillOfBuild(t *testing.T) {
 	for _, strip := range []string{"", "strip: {paths: [/usr/bin/env]}\n", "strip: {docs: false, locales: all}\n"} {
 		r := mirroredRecipe(t, packages, strip)
 		what := AttachOptions{SBOMs: []SBOMFormat{SPDX}, Provenance: true}
-		documents := func(o Options) []Attachment {
+		documents := func(o Options) []attachment {
 			img := buildRecipe(t, r, o)
 			if (img.Platforms[0].doc != nil) != o.Bill {
 				t.Fatalf("with Bill %v: %v", o.Bill, img.Platforms[0].doc)
@@ -330,7 +330,7 @@ func TestBillOfBuild(t *testing.T) {
 			damage(t, filepath.Join(cache, "kept", kindSums))
 		}
 		got := documents(Options{CacheDir: cache, Bill: true})
-		same := func(a, b Attachment) bool { return bytes.Equal(a.Content, b.Content) && a.Subject == b.Subject }
+		same := func(a, b attachment) bool { return bytes.Equal(a.Content, b.Content) && a.Subject == b.Subject }
 		if !slices.EqualFunc(want, got, same) {
 			t.Errorf("strip %q: built\n%.2000s\nread\n%.2000s", strip, got[0].Content, want[0].Content)
 		}

@@ -40,7 +40,7 @@ type Image struct {
 
 	leaving *sync.WaitGroup // what takes away files that are no longer read
 
-	attached   []Attachment // made for a destination already
+	attached   []attachment // made for a destination already
 	attachedAs AttachOptions
 }
 

@@ -110,7 +110,7 @@ func (i *Image) write(ctx context.Context, ref store.Ref, what AttachOptions, to
 	if to.Mounts, err = i.mounts(ref); err != nil {
 		return nil, err
 	}
-	var attached []Attachment
+	var attached []attachment
 	if !what.none() {
 		to.Attachments = func(ctx context.Context) (_ []store.Attachment, err error) {
 			if attached, err = i.documents(ctx, what, o); err != nil {

@@ -66,7 +66,7 @@ func (a *attaching) provenance(ctx context.Context, subject string, created time
 	if err != nil {
 		return err
 	}
-	a.add(Attachment{
+	a.add(attachment{
 		Kind: "SLSA provenance", Subject: subject, Type: attest.StatementType, Title: a.Name + ".provenance.json", Content: content,
 		Annotations: map[string]string{"in-toto.io/predicate-type": attest.Provenance}, // as BuildKit has it
 	}, created)
