@@ -287,9 +287,18 @@ func (x *extraction) write() error {
 	return x.directory()
 }
 
+// size is about what a binary file of all takes. The files are large for something that grows by doubling.
+func (x *extraction) size() int {
+	n := 0
+	for _, o := range x.objects {
+		n += len(o.attributes["value"]) + 128
+	}
+	return n
+}
+
 // bundle is a file of PEM blocks.
 func (x *extraction) bundle(kind string, content func(o *trustObject) []byte) []byte {
-	var b []byte
+	b := make([]byte, 0, 3*x.size()/2)
 	for i, o := range x.objects {
 		if x.has("comment") {
 			if i > 0 {
@@ -350,7 +359,7 @@ func trustedCertificate(o *trustObject) []byte {
 
 // javaKeystore is a JKS keystore of trusted certificates with the password changeit, all added at the one moment.
 func (x *extraction) javaKeystore() []byte {
-	b := []byte{0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2}
+	b := append(make([]byte, 0, x.size()), 0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(x.objects)))
 	text := func(s string) {
 		s = s[:min(len(s), 1<<15-1)]
@@ -409,7 +418,7 @@ func (u uniqueNames) next(base, extension, separator string) string {
 func (x *extraction) signatureLists() []byte {
 	kind := []byte{0xa1, 0x59, 0xc0, 0xa5, 0xe4, 0x94, 0xa7, 0x4a, 0x87, 0xb5, 0xab, 0x15, 0x5c, 0x2b, 0xf0, 0x72}
 	owner := []byte{0x50, 0x3b, 0xdd, 0xdc, 0x05, 0xf4, 0xfd, 0x43, 0x96, 0xbe, 0xbd, 0x33, 0xb1, 0x73, 0x47, 0x76}
-	var b []byte
+	b := make([]byte, 0, x.size())
 	for _, o := range x.objects {
 		size := uint32(len(owner) + len(o.attributes["value"]))
 		b = append(b, kind...)
