@@ -12,10 +12,10 @@ import (
 // about as much as the catalog of 70 000 takes to make.
 const hugeHeap = 192 << 20
 
-// HugePages asks the kernel, once in a process, to back the heap that is about to be taken with huge pages, where it gives them to who
-// asks (THP "madvise", the default of most distributions). A build touches all of that memory for the first time, and in a
-// virtual machine each first touch can cost as much as unpacking the page does. It takes address space from Go's allocator,
-// marks it and gives it back with the next collection, so that the allocator uses it then.
+// HugePages asks the kernel, once in a process, to back the heap that is about to be taken with huge pages, where it gives
+// them to who asks (THP "madvise", the default of most distributions). A build touches all of that memory for the first
+// time, and in a virtual machine each first touch can cost as much as unpacking the page does. It takes address space from
+// Go's allocator, marks it and gives it back with the next collection, so that the allocator uses it then.
 var HugePages = sync.OnceFunc(func() {
 	tuning.Lock()
 	defer tuning.Unlock()
