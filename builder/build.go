@@ -230,7 +230,10 @@ func (i *Image) assemble(ctx context.Context, client *fetch.Client, r *Recipe, l
 	defer set.Close()
 	o.Report.Report(Event{Phase: PhaseTree, TotalItems: len(set.packages)})
 	contents := newContents(i.work, i.cache)
-	defer func() { i.leaving.Go(contents.close) }() // it takes a while
+	defer func() {
+		file := contents.file // without holding on to the rest
+		i.leaving.Go(func() { removeFile(file) })
+	}()
 	below, err := i.below(ctx, r, lock, p, set.packages, contents, o)
 	if err != nil {
 		return nil, nil, err

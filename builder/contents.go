@@ -246,9 +246,12 @@ func (c *contents) reserve(files []rpm.File) (int64, error) {
 }
 
 // close takes the unpacked files away. What was opened can no longer be read.
-func (c *contents) close() {
-	if c.file != nil {
-		c.file.Close()
-		os.Remove(c.file.Name())
+func (c *contents) close() { removeFile(c.file) }
+
+// removeFile closes and removes a file; nil is none.
+func removeFile(f *os.File) {
+	if f != nil {
+		f.Close()
+		os.Remove(f.Name())
 	}
 }

@@ -64,20 +64,24 @@ func (r *reads) add(at spanAt, b []byte) {
 	r.fresh = true
 }
 
-// text is what the cache keeps: for each span file, offset and length as varints, and the bytes.
-func (r *reads) text() []byte {
-	b := make([]byte, 0, r.size+3*binary.MaxVarintLen64*len(r.spans))
-	order := slices.SortedFunc(maps.Keys(r.spans), func(x, y spanAt) int { return cmp.Or(cmp.Compare(x.file, y.file), cmp.Compare(x.off, y.off)) })
+// writeReads writes what the cache keeps: for each span file, offset and length as varints, and the bytes.
+func writeReads(w io.Writer, spans map[spanAt][]byte) error {
+	order := slices.SortedFunc(maps.Keys(spans), func(x, y spanAt) int { return cmp.Or(cmp.Compare(x.file, y.file), cmp.Compare(x.off, y.off)) })
+	var head []byte
 	for _, at := range order {
-		b = binary.AppendUvarint(b, uint64(at.file))
-		b = binary.AppendUvarint(b, uint64(at.off))
-		b = binary.AppendUvarint(b, uint64(len(r.spans[at])))
-		b = append(b, r.spans[at]...)
+		head = binary.AppendUvarint(head[:0], uint64(at.file))
+		head = binary.AppendUvarint(head, uint64(at.off))
+		head = binary.AppendUvarint(head, uint64(len(spans[at])))
+		for _, b := range [][]byte{head, spans[at]} {
+			if _, err := w.Write(b); err != nil {
+				return err
+			}
+		}
 	}
-	return b
+	return nil
 }
 
-// parse reads text as far as it makes sense.
+// parse reads what writeReads wrote, as far as it makes sense.
 func (r *reads) parse(b []byte, files int) {
 	in := bytes.NewReader(b)
 	for in.Len() > 0 {
@@ -98,21 +102,22 @@ func (r *reads) parse(b []byte, files int) {
 
 // keepReads keeps what was read of packages so far, and returns the keys of it, sorted.
 func (c *contents) keepReads() ([]string, error) {
-	var keys []string
-	fresh := map[string][]byte{}
 	c.mu.Lock()
-	for _, r := range c.reads {
-		if len(r.spans) > 0 {
+	all := slices.Collect(maps.Values(c.reads))
+	c.mu.Unlock()
+	var keys []string
+	for _, r := range all {
+		c.mu.Lock()
+		spans, fresh := maps.Clone(r.spans), r.fresh
+		r.fresh = false
+		c.mu.Unlock()
+		if len(spans) > 0 {
 			keys = append(keys, r.key)
 		}
-		if r.fresh {
-			fresh[r.key], r.fresh = r.text(), false
-		}
-	}
-	c.mu.Unlock()
-	for key, text := range fresh {
-		if err := keep(c.cache, kindReads, key, text); err != nil {
-			return nil, err
+		if fresh {
+			if err := keepWritten(c.cache, kindReads, r.key, func(w io.Writer) error { return writeReads(w, spans) }); err != nil {
+				return nil, err
+			}
 		}
 	}
 	slices.Sort(keys)
