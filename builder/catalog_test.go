@@ -318,3 +318,45 @@ func TestCatalogOfComponents(t *testing.T) {
 	make("updates", "package b-1-1.noarch\n  file /usr/share/data\n\npackage c-2-1.noarch\n\npackage a-1-1.noarch\n  requires nothing-there\n")
 	ask([]string{"updates filelists.xml.gz", "updates primary.xml.gz"}, a, b, "c-2-1.noarch of updates")
 }
+
+// TestCatalogDamagedInside has a catalog in the cache that is what was put there, and wrong in a package: it is said once.
+func TestCatalogDamagedInside(t *testing.T) {
+	dir := rpmtest.MustRepo(t, rpmtest.RepoOptions{}, "package a-1-1.noarch\n  requires b\n\npackage b-1-1.noarch\n")
+	cache, recipe := t.TempDir(), Repository{BaseURL: dir, Dir: "/"}
+	ask := func() error {
+		_, err := openTest(t, recipe, cache).ask(t.Context(), solve.Request{Arch: "x86_64", Install: []solve.Item{{Spec: "a"}}})
+		return err
+	}
+	if err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	repo := openTest(t, recipe, cache)
+	key, err := repo.sources[0].catalogKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := readKept(repo.client.Cache(), kindCatalog, hexSHA256([]byte(key)), repomd.MaxCatalog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := 0
+	for at := 0; at+10 <= len(good); at += 10 {
+		bad := slices.Clone(good)
+		for i := range 10 {
+			bad[at+i] = 0xff // of a number that does not end
+		}
+		if err := keep(repo.client.Cache(), kindCatalog, hexSHA256([]byte(key)), bad); err != nil {
+			t.Fatal(err)
+		}
+		if err := ask(); err == nil || !errors.Is(err, repomd.ErrCatalog) {
+			continue // it was made anew at once, or what is wrong is nothing that was asked for
+		}
+		damaged++
+		if err := ask(); err != nil {
+			t.Fatalf("damage at %d is there the next time: %v", at, err)
+		}
+	}
+	if damaged == 0 {
+		t.Error("no damage was found in a package")
+	}
+}

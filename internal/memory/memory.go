@@ -1,4 +1,4 @@
-// Package memory tells Go's collector and the kernel how a run of slim uses memory: a command takes little and is gone
+// Package memory tells Go's collector and the kernel how a run of slim uses memory: what needs little is gone
 // before there is anything to collect, a build takes a hundred megabytes of buffers and uses them again and again.
 package memory
 
@@ -16,7 +16,7 @@ const (
 	percent = 50
 
 	// firstPercent is GOGC until the first collection. By the collector's minimal heap of 4 MB it puts that at 12 MB, which
-	// most commands never reach, nor does a build of which everything is known.
+	// a build of which everything is known does not reach.
 	firstPercent = 300
 
 	ballastSize = 16 << 20

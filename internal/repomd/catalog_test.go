@@ -98,6 +98,7 @@ func TestRepositoryReal(t *testing.T) {
 			t.Fatal(err)
 		}
 		checkIndexes(t, r, packages)
+		checkNamedPaths(t, r, packages)
 	}
 }
 
@@ -138,6 +139,7 @@ func TestRepositoryShadowed(t *testing.T) {
 		}
 	}
 	checkIndexes(t, r, want)
+	checkNamedPaths(t, r, slices.Concat(first, second, third))
 	// What only the hidden ones have is not there: a component of nothing but those has no names.
 	r = NewRepository(parts[1], parts[0])
 	if names := slices.Collect(r.Names(rpm.WhatProvides)); slices.Contains(names, "one") || len(names) != 5 {
@@ -192,17 +194,19 @@ func checkIndexes(t *testing.T, c *Repository, packages []*rpm.Metadata) {
 			t.Fatalf("something for what is not there: %v", of)
 		}
 	}
+}
+
+// checkNamedPaths compares the paths that dependencies name with those of the packages.
+func checkNamedPaths(t *testing.T, r *Repository, packages []*rpm.Metadata) {
+	t.Helper()
 	paths := map[string]bool{}
 	for _, m := range packages {
 		for path := range m.NamedPaths() {
 			paths[path] = true
 		}
 	}
-	for path := range c.NamedPaths() {
-		delete(paths, path)
-	}
-	if len(paths) > 0 {
-		t.Fatalf("paths that dependencies name are missing: %v", paths)
+	if diff := cmp.Diff(paths, r.NamedPaths()); diff != "" {
+		t.Fatal(diff)
 	}
 }
 

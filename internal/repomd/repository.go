@@ -240,7 +240,7 @@ func (r *Repository) firstWith(relation rpm.Relation, name string) int {
 	return len(r.parts)
 }
 
-// NamedPaths are the paths that any dependency names.
+// NamedPaths are the paths that any dependency names, those of packages that do not count too.
 func (r *Repository) NamedPaths() map[string]bool {
 	paths := map[string]bool{}
 	for _, c := range r.parts {
